@@ -1,0 +1,35 @@
+import type { Endpoint } from "../ipsec/address.ts";
+import type { Identity } from "../ipsec/identity.ts";
+
+/** The text from which strongSwan reads this very identity (libstrongswan/utils/identification.c). */
+export const renderIdentity = (identity: Identity): string => {
+  switch (identity.kind) {
+    case "ipv4":
+    case "ipv6":
+    case "dn":
+      return identity.text;
+    case "fqdn":
+      return `@${identity.text}`;
+    case "email":
+      return `email:${identity.text}`;
+    case "keyid":
+      return identity.encoding === "hex" ? `@#${identity.text}` : `keyid:${identity.text}`;
+    case "any":
+      return "%any";
+    default:
+      return identity satisfies never;
+  }
+};
+
+export const renderEndpoint = (endpoint: Endpoint): string => {
+  switch (endpoint.kind) {
+    case "address":
+      return endpoint.address.text;
+    case "name":
+      return endpoint.name;
+    case "any":
+      return "%any";
+    default:
+      return endpoint satisfies never;
+  }
+};

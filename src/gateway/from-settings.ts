@@ -1,0 +1,93 @@
+import type { Network } from "../ipsec/network.ts";
+import type { ConnectionSettings, Settings, Values } from "../settings/settings.ts";
+import type { ChildSa, Connection, Gateway, HostRoute } from "./gateway.ts";
+import type { VirtualInterface } from "./virtual-interface.ts";
+
+/** Builds the model from checked settings. */
+export const buildGateway = (settings: Settings): Gateway => ({
+  connections: settings.connections.map(buildConnection),
+  virtualInterfaces: settings.tunnels.flatMap(buildVirtualInterface),
+  hostRoutes: settings.tunnels.flatMap(buildHostRoutes),
+  interfaces: settings.gateway.IPSEC_INTERFACES ?? [],
+  debug: settings.gateway.DEBUG,
+});
+
+const buildConnection = (values: ConnectionSettings): Connection => ({
+  name: values.IPSEC_NAME,
+  version: versions[values.IPSEC_KEYEXCHANGE],
+  local: { endpoint: values.IPSEC_LOCALIP, identity: values.IPSEC_LOCALID },
+  remote: { endpoint: values.IPSEC_REMOTEIP, identity: values.IPSEC_REMOTEID },
+  authentication: { method: "psk", psk: values.IPSEC_PSK },
+  proposals: values.IPSEC_IKECIPHER,
+  lifetimeSeconds: values.IPSEC_IKELIFETIME,
+  reauthenticate: values.IPSEC_IKEREAUTH,
+  rekeyMarginSeconds: rekeyMargin(Math.min(values.IPSEC_LIFETIME, values.IPSEC_IKELIFETIME)),
+  forceUdp: values.IPSEC_FORCEUDP,
+  mobile: values.IPSEC_VTI_KEY === undefined,
+  deadPeer: {
+    action: values.IPSEC_DPD_ACTION,
+    delaySeconds: values.IPSEC_DPD_DELAY,
+    timeoutSeconds: values.IPSEC_DPD_TIMEOUT,
+  },
+  children: buildChildren(values),
+});
+
+const versions = { ikev1: "ikev1", ikev2: "ikev2", ike: "any" } as const;
+
+/**
+ * strongSwan's default of nine minutes for an hour's keys, and in proportion below. The renewal is drawn from
+ * once to twice the margin before the end, so that both ends seldom start it together.
+ */
+const rekeyMargin = (lifetimeSeconds: number): number => Math.min(540, Math.floor(lifetimeSeconds * 0.15));
+
+/** IKEv2 negotiates lists of networks in one CHILD SA; an IKEv1 quick mode knows one pair (RFC 2409 §5.5). */
+const buildChildren = (values: ConnectionSettings): readonly ChildSa[] => {
+  const { IPSEC_LOCALNET: local, IPSEC_REMOTENET: remote, IPSEC_NAME: name } = values;
+  if (values.IPSEC_KEYEXCHANGE !== "ikev1") return [buildChild(values, name, local, remote)];
+  const pairs = local.flatMap((one) => remote.filter(({ family }) => family === one.family).map((other) => [one, other] as const));
+  if (pairs.length === 1) return pairs.map(([one, other]) => buildChild(values, name, [one], [other]));
+  // An underscore cannot be part of a connection's name, so these names are never another connection's.
+  return pairs.map(([one, other], index) => buildChild(values, `${name}_${index + 1}`, [one], [other]));
+};
+
+const buildChild = (
+  values: ConnectionSettings,
+  name: string,
+  localNetworks: readonly Network[],
+  remoteNetworks: readonly Network[],
+): ChildSa => {
+  const canInitiate = values.IPSEC_REMOTEIP.kind !== "any";
+  const start = values.IPSEC_START;
+  return {
+    name,
+    localNetworks,
+    remoteNetworks,
+    proposals: values.IPSEC_ESPCIPHER,
+    lifetimeSeconds: values.IPSEC_LIFETIME,
+    ...(values.IPSEC_VTI_KEY === undefined ? {} : { mark: values.IPSEC_VTI_KEY }),
+    onTraffic: canInitiate && (start === "route" || start === "route,start"),
+    atOnce: canInitiate && (start === "start" || start === "route,start"),
+  };
+};
+
+const buildVirtualInterface = (values: Values): readonly VirtualInterface[] => {
+  const key = values.IPSEC_VTI_KEY;
+  if (key === undefined) return [];
+  return [
+    {
+      kind: "vti",
+      name: `vti${key}`,
+      key,
+      local: values.IPSEC_LOCALIP,
+      remote: values.IPSEC_REMOTEIP,
+      ...(values.IPSEC_VTI_IPADDR_LOCAL === undefined ? {} : { address: values.IPSEC_VTI_IPADDR_LOCAL }),
+      ...(values.IPSEC_VTI_IPADDR_PEER === undefined ? {} : { peerAddress: values.IPSEC_VTI_IPADDR_PEER }),
+      routes: values.IPSEC_VTI_STATICROUTES ?? [],
+    },
+  ];
+};
+
+const buildHostRoutes = (values: Values): readonly HostRoute[] =>
+  values.SET_ROUTE_DEFAULT_TABLE
+    ? (values.IPSEC_REMOTENET ?? []).map((network) => ({ network, source: values.IPSEC_LOCALIP }))
+    : [];

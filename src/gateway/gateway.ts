@@ -1,0 +1,64 @@
+import type { Endpoint } from "../ipsec/address.ts";
+import type { Identity } from "../ipsec/identity.ts";
+import type { Network } from "../ipsec/network.ts";
+import type { Proposal } from "../ipsec/proposal.ts";
+import type { Secret } from "../secret.ts";
+import type { VirtualInterface } from "./virtual-interface.ts";
+
+/** One end of some site-to-site tunnels, in the words of RFC 4301 and RFC 7296; no technology is named. */
+export type Gateway = {
+  /** Empty when the operator mounts the connections. */
+  readonly connections: readonly Connection[];
+  readonly virtualInterfaces: readonly VirtualInterface[];
+  readonly hostRoutes: readonly HostRoute[];
+  /** Interfaces that IKE uses; empty for all. */
+  readonly interfaces: readonly string[];
+  /** Log keys exchanges in detail. */
+  readonly debug: boolean;
+};
+
+/** An IKE peer, and what is protected between it and us. */
+export type Connection = {
+  readonly name: string;
+  /** `any` offers IKEv2 and accepts both. */
+  readonly version: "ikev1" | "ikev2" | "any";
+  readonly local: End;
+  readonly remote: End;
+  readonly authentication: { readonly method: "psk"; readonly psk: Secret };
+  readonly proposals: readonly Proposal[];
+  /** The IKE SA ends after this; it is renewed `rekeyMarginSeconds` to twice that before. */
+  readonly lifetimeSeconds: number;
+  readonly reauthenticate: boolean;
+  readonly rekeyMarginSeconds: number;
+  /** Carry ESP in UDP even where no NAT is found (RFC 3948). */
+  readonly forceUdp: boolean;
+  /** Follow a change of address (RFC 4555); not where a virtual interface fixes both ends. */
+  readonly mobile: boolean;
+  readonly deadPeer: {
+    readonly action: "restart" | "trap" | "clear" | "none";
+    readonly delaySeconds: number;
+    /** IKEv1 only. */
+    readonly timeoutSeconds: number;
+  };
+  readonly children: readonly ChildSa[];
+};
+
+export type End = { readonly endpoint: Endpoint; readonly identity: Identity };
+
+/** What one pair of ESP SAs protects. */
+export type ChildSa = {
+  readonly name: string;
+  readonly localNetworks: readonly Network[];
+  readonly remoteNetworks: readonly Network[];
+  readonly proposals: readonly Proposal[];
+  readonly lifetimeSeconds: number;
+  /** Mark of its policies; packets over the virtual interface carry it. */
+  readonly mark?: number;
+  /** A packet for the remote networks brings it up. */
+  readonly onTraffic: boolean;
+  /** It comes up with the gateway, and again whenever it is down. */
+  readonly atOnce: boolean;
+};
+
+/** A route to a remote network in the main table, through the default gateway. */
+export type HostRoute = { readonly network: Network; readonly source: Endpoint };

@@ -1,0 +1,110 @@
+import { invalid, quoted, type Result, valid } from "../failure.ts";
+import { type Endpoint, parseAddress } from "./address.ts";
+
+/** An identity as IKE carries it (RFC 7296 §3.5): its type and its text. */
+export type Identity =
+  | { readonly kind: "ipv4" | "ipv6" | "fqdn" | "email" | "dn"; readonly text: string }
+  | { readonly kind: "keyid"; readonly text: string; readonly encoding: "text" | "hex" }
+  | { readonly kind: "any" };
+
+const example = 'for example 192.0.2.1, moon.example.com, vpn@example.com, "C=DE, O=Example, CN=moon" or keyid:moon';
+
+/**
+ * Reads an identity by the conventions of strongSwan (libstrongswan/utils/identification.c), less its guesses:
+ * there, text that fits nothing silently becomes a KEY_ID, and `10.1.0.0/16` a subnet.
+ */
+export const parseIdentity = (text: string): Result<Identity> => {
+  if (text.length > 255) return invalid(`${quoted(text)} is longer than 255 characters`, example);
+  if (!/^[\x20-\x7e]*$/.test(text) || /["\\]/.test(text)) {
+    return invalid(
+      `${quoted(text)} has a quote, a backslash or a character outside printable ASCII`,
+      "write the identity's bytes as @#hex to send them as a KEY_ID",
+    );
+  }
+  if (text.includes(" : ")) {
+    return invalid(`${quoted(text)} contains " : ", which ends the identities of a secret`, example);
+  }
+  if (text.toLowerCase() === "%any") return valid({ kind: "any" });
+  if (text.startsWith("@#")) return parseHexKeyId(text);
+  if (/^keyid:/i.test(text)) return parseKeyId(text);
+  if (text.includes("=")) return parseDistinguishedName(text);
+  if (text.includes("@") && !text.startsWith("@")) return parseEmail(text, text);
+  if (text.startsWith("@@")) return parseEmail(text, text.slice(2));
+  const address = parseAddress(text);
+  if (address.ok) return valid({ kind: address.value.family, text: address.value.text });
+  return parseFqdn(text);
+};
+
+/** The identity that an endpoint has when none is given, or undefined for `%any`. */
+export const identityOfEndpoint = (endpoint: Endpoint): Identity | undefined => {
+  switch (endpoint.kind) {
+    case "address":
+      return { kind: endpoint.address.family, text: endpoint.address.text };
+    case "name":
+      return { kind: "fqdn", text: endpoint.name };
+    case "any":
+      return undefined;
+    default:
+      return endpoint satisfies never;
+  }
+};
+
+const parseHexKeyId = (text: string): Result<Identity> => {
+  const hex = text.slice(2);
+  if (!/^(?:[0-9a-f]{2})+$/i.test(hex)) {
+    return invalid(`${quoted(text)} is not @# and an even number of hexadecimal digits`, "for example @#6d6f6f6e");
+  }
+  return valid({ kind: "keyid", text: hex.toLowerCase(), encoding: "hex" });
+};
+
+const parseKeyId = (text: string): Result<Identity> => {
+  const id = text.slice("keyid:".length);
+  if (id === "" || id.startsWith("#")) {
+    return invalid(`${quoted(text)} is not keyid: and a text`, "for example keyid:moon, or @#6d6f6f6e for bytes");
+  }
+  return valid({ kind: "keyid", text: id, encoding: "text" });
+};
+
+const parseEmail = (text: string, email: string): Result<Identity> =>
+  /^[^\s@:,<>()[\]{}]+@[a-z0-9.-]+$/i.test(email)
+    ? valid({ kind: "email", text: email })
+    : invalid(`${quoted(text)} is not an e-mail address`, "for example vpn@example.com");
+
+const parseFqdn = (text: string): Result<Identity> => {
+  const name = text.startsWith("@") ? text.slice(1) : text;
+  if (/^[\d.]+$/.test(name) && !text.startsWith("@")) {
+    return invalid(`${quoted(text)} looks like an address and is none`, example);
+  }
+  // A lone "*" means any identity to strongSwan, so it is left out.
+  return /^(?!\*$)[a-z0-9_*-][a-z0-9._*-]*$/i.test(name)
+    ? valid({ kind: "fqdn", text: name })
+    : invalid(`${quoted(text)} is not an identity`, example);
+};
+
+/** Attribute types of `x501rdns` in libstrongswan/utils/identification.c; with others atodn() fails. */
+const attributeTypes = new Set(
+  "ND UID DC CN SN serialNumber C L ST STREET O OU T D postalAddress postalCode N G I dnQualifier dmdName pseudonym ID EN employeeNumber E Email emailAddress UN unstructuredName UA unstructuredAddress TCGID"
+    .split(" ")
+    .map((type) => type.toLowerCase()),
+);
+
+/** strongSwan's RDN_MAX; a longer name silently becomes a KEY_ID there. */
+const maximumAttributes = 20;
+
+const parseDistinguishedName = (text: string): Result<Identity> => {
+  const separator = text.startsWith("/") ? "/" : ",";
+  const parts = (separator === "/" ? text.slice(1) : text).split(separator).map((part) => part.trim());
+  if (parts.length > maximumAttributes) {
+    return invalid(`${quoted(text)} has more than ${maximumAttributes} attributes`, "for example C=DE, O=Example, CN=moon");
+  }
+  for (const part of parts) {
+    const [type = "", ...value] = part.split("=");
+    if (!attributeTypes.has(type.trim().toLowerCase()) || value.join("=").trim() === "") {
+      return invalid(
+        `${quoted(text)} is not a distinguished name: ${quoted(part)} is not an attribute`,
+        "attributes such as C, ST, L, O, OU, CN, E, separated by commas, for example C=DE, O=Example, CN=moon",
+      );
+    }
+  }
+  return valid({ kind: "dn", text: separator === "/" ? text : parts.join(", ") });
+};

@@ -1,0 +1,238 @@
+import type { Problem } from "../failure.ts";
+import { identityOfEndpoint } from "../ipsec/identity.ts";
+import { isDefaultRoute, type Network, overlaps } from "../ipsec/network.ts";
+import { usableWithIkev1, withoutLinuxEsp } from "../ipsec/proposal-checks.ts";
+import type { Purpose, Values } from "./settings.ts";
+import { definitionOf, type VariableName } from "./variables.ts";
+
+type Context = {
+  readonly purpose: Purpose;
+  readonly isGiven: (name: VariableName) => boolean;
+  /** Whether the variable alone was refused already, so that it is not reported twice. */
+  readonly hasFailed: (name: VariableName) => boolean;
+};
+
+type Problems = { readonly errors: readonly Problem[]; readonly warnings: readonly Problem[] };
+
+type Collector = {
+  readonly error: (variables: readonly VariableName[], message: string, hint: string) => void;
+  readonly warn: (variables: readonly VariableName[], message: string, hint: string) => void;
+};
+
+/** Checks what concerns several variables. Variables that failed alone are treated as not given. */
+export const crossChecks = (values: Values, context: Context): Problems => {
+  const errors: Problem[] = [];
+  const warnings: Problem[] = [];
+  const collect = {
+    error: (names: readonly VariableName[], message: string, hint: string) =>
+      errors.push({ variable: names.join(", "), message, hint }),
+    warn: (names: readonly VariableName[], message: string, hint: string) =>
+      warnings.push({ variable: names.join(", "), message, hint }),
+  };
+  checkVirtualInterface(values, context, collect);
+  if (context.purpose === "init") return { errors, warnings };
+  checkHostRoutes(values, context, collect);
+  if (values.IPSEC_USE_MANUAL_CONFIG) return { errors, warnings };
+  checkRequired(context, collect);
+  checkEnds(values, context, collect);
+  checkNetworks(values, collect);
+  checkExchange(values, context, collect);
+  checkStart(values, context, collect);
+  return { errors, warnings };
+};
+
+const checkRequired = (context: Context, { error }: Collector): void => {
+  for (const name of ["IPSEC_LOCALNET", "IPSEC_REMOTENET", "IPSEC_PSK"] as const) {
+    if (context.isGiven(name) || context.hasFailed(name)) continue;
+    const { example, secret } = definitionOf(name);
+    const hint = secret
+      ? `make a key with: openssl rand -base64 32, and give it as ${name} or in a file that ${name}_FILE names`
+      : `for example ${name}=${example}`;
+    error([name], `${name} is not set`, `${hint}; or set IPSEC_USE_MANUAL_CONFIG=yes and mount your own files`);
+  }
+};
+
+const checkEnds = (values: Values, context: Context, { error, warn }: Collector): void => {
+  const { IPSEC_LOCALIP: local, IPSEC_REMOTEIP: remote } = values;
+  for (const [ip, id, endpoint] of [
+    ["IPSEC_LOCALIP", "IPSEC_LOCALID", local],
+    ["IPSEC_REMOTEIP", "IPSEC_REMOTEID", remote],
+  ] as const) {
+    if (endpoint?.kind === "any" && values[id] === undefined && !context.hasFailed(id) && !context.hasFailed(ip)) {
+      error([id, ip], `${id} is not set, and ${ip}=%any gives no identity`, `for example ${id}=${definitionOf(id).example}`);
+    }
+  }
+  if (values.IPSEC_LOCALID?.kind === "any") {
+    error(["IPSEC_LOCALID"], "IPSEC_LOCALID=%any is no identity to present", "for example IPSEC_LOCALID=moon.example.com");
+  }
+  if (values.IPSEC_REMOTEID?.kind === "any") {
+    warn(
+      ["IPSEC_REMOTEID"],
+      "IPSEC_REMOTEID=%any accepts every peer that knows the key",
+      "name the peer: the identity that it presents, for example IPSEC_REMOTEID=sun.example.com",
+    );
+  }
+  if (remote?.kind === "name" && values.IPSEC_REMOTEID === undefined && !context.hasFailed("IPSEC_REMOTEID")) {
+    warn(
+      ["IPSEC_REMOTEID", "IPSEC_REMOTEIP"],
+      `IPSEC_REMOTEID is not set, so the peer must present the name ${remote.name} of IPSEC_REMOTEIP as its identity`,
+      "set IPSEC_REMOTEID to what the peer presents (often its address)",
+    );
+  }
+  if (local?.kind === "address" && remote?.kind === "address") {
+    if (local.address.text === remote.address.text) {
+      error(["IPSEC_LOCALIP", "IPSEC_REMOTEIP"], `IPSEC_LOCALIP and IPSEC_REMOTEIP are both ${local.address.text}`, "each end has its own address");
+    } else if (local.address.family !== remote.address.family) {
+      error(
+        ["IPSEC_LOCALIP", "IPSEC_REMOTEIP"],
+        `IPSEC_LOCALIP=${local.address.text} and IPSEC_REMOTEIP=${remote.address.text} are not of one family`,
+        "both IPv4 or both IPv6",
+      );
+    }
+  }
+  const localId = values.IPSEC_LOCALID ?? (local && identityOfEndpoint(local));
+  const remoteId = values.IPSEC_REMOTEID ?? (remote && identityOfEndpoint(remote));
+  if (localId && remoteId && localId.kind !== "any" && JSON.stringify(localId) === JSON.stringify(remoteId)) {
+    warn(
+      ["IPSEC_LOCALID", "IPSEC_REMOTEID"],
+      `both ends have the identity ${localId.text}`,
+      "give each end an identity of its own, so that keys and logs tell them apart",
+    );
+  }
+};
+
+const checkNetworks = (values: Values, { error }: Collector): void => {
+  const { IPSEC_LOCALNET: local, IPSEC_REMOTENET: remote, IPSEC_VTI_KEY: key } = values;
+  if (local === undefined || remote === undefined) return;
+  if (!local.some((one) => remote.some((other) => one.family === other.family))) {
+    error(
+      ["IPSEC_LOCALNET", "IPSEC_REMOTENET"],
+      `IPSEC_LOCALNET=${list(local)} and IPSEC_REMOTENET=${list(remote)} have no address family in common`,
+      "a tunnel needs a local and a remote network that are both IPv4 or both IPv6",
+    );
+  }
+  const everything = key === undefined ? remote.find(isDefaultRoute) : undefined;
+  if (everything !== undefined) {
+    error(
+      ["IPSEC_REMOTENET"],
+      `IPSEC_REMOTENET=${everything.text} without a virtual interface would send everything, this host's own traffic too, into the tunnel`,
+      "set IPSEC_VTI_KEY and route over the interface with IPSEC_VTI_STATICROUTES, or name the peer's networks",
+    );
+    return;
+  }
+  for (const one of local) {
+    for (const other of remote) {
+      if (!overlaps(one, other) || (key !== undefined && (isDefaultRoute(one) || isDefaultRoute(other)))) continue;
+      error(
+        ["IPSEC_LOCALNET", "IPSEC_REMOTENET"],
+        `IPSEC_LOCALNET=${one.text} and IPSEC_REMOTENET=${other.text} overlap, so it is undecided where their addresses are`,
+        "each side shares networks that the other does not have",
+      );
+    }
+  }
+};
+
+const checkExchange = (values: Values, context: Context, { error, warn }: Collector): void => {
+  const exchange = values.IPSEC_KEYEXCHANGE;
+  if (exchange === "ikev1" && values.IPSEC_IKECIPHER !== undefined && usableWithIkev1(values.IPSEC_IKECIPHER).length === 0) {
+    error(
+      ["IPSEC_IKECIPHER", "IPSEC_KEYEXCHANGE"],
+      "IPSEC_IKECIPHER has only combined-mode (AEAD) ciphers, which IKEv1 does not know for its own SA",
+      "add a classic proposal, for example aes256-sha256-modp3072",
+    );
+  }
+  const several = (values.IPSEC_LOCALNET?.length ?? 0) > 1 || (values.IPSEC_REMOTENET?.length ?? 0) > 1;
+  if (exchange === "ike" && several) {
+    warn(
+      ["IPSEC_KEYEXCHANGE", "IPSEC_LOCALNET", "IPSEC_REMOTENET"],
+      "with IPSEC_KEYEXCHANGE=ike a peer that speaks IKEv1 gets the first pair of networks only",
+      "set IPSEC_KEYEXCHANGE=ikev1 or ikev2, whichever the peer speaks",
+    );
+  }
+  if (context.isGiven("IPSEC_DPD_TIMEOUT") && exchange === "ikev2") {
+    warn(["IPSEC_DPD_TIMEOUT"], "IPSEC_DPD_TIMEOUT has no effect with IKEv2", "IKEv2 gives a peer up after its retransmissions (RFC 7296 §2.4)");
+  }
+  if (values.IPSEC_IKELIFETIME < values.IPSEC_LIFETIME) {
+    warn(
+      ["IPSEC_IKELIFETIME", "IPSEC_LIFETIME"],
+      `IPSEC_IKELIFETIME (${values.IPSEC_IKELIFETIME} s) is shorter than IPSEC_LIFETIME (${values.IPSEC_LIFETIME} s)`,
+      "the IKE SA should outlive the keys that are renewed through it",
+    );
+  }
+  if (values.IPSEC_DATAPLANE === "userspace") return;
+  for (const problem of withoutLinuxEsp(values.IPSEC_ESPCIPHER ?? [])) {
+    const hint = "choose another cipher, or IPSEC_DATAPLANE=userspace";
+    (values.IPSEC_DATAPLANE === "kernel" ? error : warn)(["IPSEC_ESPCIPHER"], `IPSEC_ESPCIPHER: ${problem.message}`, hint);
+  }
+};
+
+const checkStart = (values: Values, context: Context, { error }: Collector): void => {
+  if (values.IPSEC_REMOTEIP?.kind !== "any" || !context.isGiven("IPSEC_START") || values.IPSEC_START === "add") return;
+  error(
+    ["IPSEC_START", "IPSEC_REMOTEIP"],
+    `IPSEC_START=${values.IPSEC_START} cannot start a tunnel to IPSEC_REMOTEIP=%any, whose address is unknown`,
+    "set IPSEC_REMOTEIP, or IPSEC_START=add and let the peer start it",
+  );
+};
+
+const checkVirtualInterface = (values: Values, context: Context, { error, warn }: Collector): void => {
+  const { IPSEC_VTI_KEY: key, IPSEC_LOCALIP: local, IPSEC_REMOTEIP: remote } = values;
+  const { IPSEC_VTI_IPADDR_LOCAL: localAddress, IPSEC_VTI_IPADDR_PEER: peerAddress } = values;
+  const details = ["IPSEC_VTI_STATICROUTES", "IPSEC_VTI_IPADDR_LOCAL", "IPSEC_VTI_IPADDR_PEER"] as const;
+  const given = details.filter((name) => context.isGiven(name));
+  if (key === undefined) {
+    if (context.hasFailed("IPSEC_VTI_KEY")) return;
+    if (given.length > 0) {
+      warn(given, `${given.join(", ")} without IPSEC_VTI_KEY: there is no virtual interface`, "for example IPSEC_VTI_KEY=42");
+    }
+    return;
+  }
+  if (remote?.kind === "name") {
+    error(
+      ["IPSEC_REMOTEIP", "IPSEC_VTI_KEY"],
+      `IPSEC_REMOTEIP=${remote.name} is a name, which cannot be the end of a virtual interface`,
+      "give the peer's address, or %any",
+    );
+  }
+  if (context.purpose === "init" && local?.kind === "address" && remote?.kind === "address" && local.address.family !== remote.address.family) {
+    error(
+      ["IPSEC_LOCALIP", "IPSEC_REMOTEIP"],
+      `IPSEC_LOCALIP=${local.address.text} and IPSEC_REMOTEIP=${remote.address.text} are not of one family`,
+      "both IPv4 or both IPv6",
+    );
+  }
+  if (peerAddress !== undefined && localAddress === undefined && !context.hasFailed("IPSEC_VTI_IPADDR_LOCAL")) {
+    error(
+      ["IPSEC_VTI_IPADDR_PEER", "IPSEC_VTI_IPADDR_LOCAL"],
+      "IPSEC_VTI_IPADDR_PEER is set and IPSEC_VTI_IPADDR_LOCAL is not",
+      "for example IPSEC_VTI_IPADDR_LOCAL=169.254.10.1",
+    );
+  }
+  if (peerAddress !== undefined && localAddress !== undefined && localAddress.address.family !== peerAddress.family) {
+    error(
+      ["IPSEC_VTI_IPADDR_LOCAL", "IPSEC_VTI_IPADDR_PEER"],
+      `IPSEC_VTI_IPADDR_LOCAL=${localAddress.address.text} and IPSEC_VTI_IPADDR_PEER=${peerAddress.text} are not of one family`,
+      "both IPv4 or both IPv6",
+    );
+  }
+  if (values.IPSEC_DATAPLANE === "userspace") {
+    error(
+      ["IPSEC_VTI_KEY", "IPSEC_DATAPLANE"],
+      "IPSEC_VTI_KEY needs ESP in the kernel, and IPSEC_DATAPLANE=userspace excludes it",
+      "set IPSEC_DATAPLANE=kernel or auto, or leave IPSEC_VTI_KEY out",
+    );
+  }
+};
+
+const checkHostRoutes = (values: Values, context: Context, { error }: Collector): void => {
+  if (!values.SET_ROUTE_DEFAULT_TABLE || !values.IPSEC_USE_MANUAL_CONFIG) return;
+  if (values.IPSEC_REMOTENET === undefined && !context.hasFailed("IPSEC_REMOTENET")) {
+    error(
+      ["SET_ROUTE_DEFAULT_TABLE", "IPSEC_REMOTENET"],
+      "SET_ROUTE_DEFAULT_TABLE=yes needs IPSEC_REMOTENET, in manual configuration too",
+      "for example IPSEC_REMOTENET=10.2.0.0/16",
+    );
+  }
+};
+
+const list = (networks: readonly Network[]): string => networks.map((network) => network.text).join(",");

@@ -1,0 +1,157 @@
+import type * as z from "zod";
+import { type Problem, quoted } from "../failure.ts";
+import { type Identity, identityOfEndpoint } from "../ipsec/identity.ts";
+import type { Network } from "../ipsec/network.ts";
+import { nearest } from "../nearest.ts";
+import type { Secret } from "../secret.ts";
+import type { Checked } from "./checked.ts";
+import { crossChecks } from "./cross-checks.ts";
+import type { Environment, Given } from "./environment.ts";
+import { definitionOf, secretFileNames, type VariableName, variableNames, type variables } from "./variables.ts";
+import { parsePreSharedKey } from "./values.ts";
+
+type ValueOf<Name extends VariableName> =
+  z.output<(typeof variables)[Name]["schema"]> extends Checked<infer Value> ? Value : never;
+
+type WithDefault = {
+  [Name in VariableName]: (typeof variables)[Name] extends { readonly default: string } ? Name : never;
+}[VariableName];
+
+/** Checked values by variable; those without a default may be absent. */
+export type Values = { readonly [Name in WithDefault]: ValueOf<Name> } & {
+  readonly [Name in Exclude<VariableName, WithDefault>]?: ValueOf<Name>;
+};
+
+/** The values of one connection, with everything that a connection must have. */
+export type ConnectionSettings = Values & {
+  readonly IPSEC_LOCALNET: readonly Network[];
+  readonly IPSEC_REMOTENET: readonly Network[];
+  readonly IPSEC_LOCALID: Identity;
+  readonly IPSEC_REMOTEID: Identity;
+  readonly IPSEC_PSK: Secret;
+};
+
+export type Settings = {
+  /** What concerns the whole gateway. */
+  readonly gateway: Values;
+  /** What virtual interfaces and host routes are made of, in manual configuration too. */
+  readonly tunnels: readonly Values[];
+  /** What is rendered; empty in manual configuration and for `init`. */
+  readonly connections: readonly ConnectionSettings[];
+};
+
+/** `init` needs the ends and the virtual interface, not the key; `gateway` is everything else. */
+export type Purpose = "gateway" | "init";
+
+export type ParsedSettings = {
+  /** Absent when there is an error. */
+  readonly settings?: Settings;
+  readonly errors: readonly Problem[];
+  readonly warnings: readonly Problem[];
+};
+
+/** Checks an environment: each variable alone, then what concerns several. Every problem is returned at once. */
+export const parseSettings = (environment: Environment, purpose: Purpose): ParsedSettings => {
+  const errors: Problem[] = [];
+  const warnings: Problem[] = [...unknownVariables(environment)];
+  const given: Partial<Record<VariableName, unknown>> = {};
+  for (const name of variableNames) {
+    if (!isUsed(name, purpose)) continue;
+    const checked = parseVariable(name, environment.get(name));
+    errors.push(...checked.errors);
+    warnings.push(...checked.warnings);
+    if (checked.value !== undefined) given[name] = checked.value;
+  }
+  const isGiven = (name: VariableName): boolean => environment.has(name);
+  // An absent value with a default can only be one that failed its check: errors is not empty then.
+  const values = given as Values;
+  const failed = new Set(errors.map((problem) => problem.variable));
+  const crossed = crossChecks(values, { isGiven, purpose, hasFailed: (name) => failed.has(name) });
+  errors.push(...crossed.errors);
+  warnings.push(...crossed.warnings);
+  if (errors.length > 0) return { errors, warnings };
+  const connections = purpose === "init" || values.IPSEC_USE_MANUAL_CONFIG ? [] : [completed(values)];
+  return { settings: { gateway: values, tunnels: [values], connections }, errors, warnings };
+};
+
+const usedByInit: ReadonlySet<VariableName> = new Set([
+  "ENVFILE",
+  "IPSEC_NAME",
+  "IPSEC_LOCALIP",
+  "IPSEC_REMOTEIP",
+  "IPSEC_VTI_KEY",
+  "IPSEC_VTI_STATICROUTES",
+  "IPSEC_VTI_IPADDR_LOCAL",
+  "IPSEC_VTI_IPADDR_PEER",
+  "DEBUG",
+  "LOG_LEVEL",
+  "LOG_FORMAT",
+] satisfies VariableName[]);
+
+const isUsed = (name: VariableName, purpose: Purpose): boolean => purpose === "gateway" || usedByInit.has(name);
+
+const parseVariable = (
+  name: VariableName,
+  given: Given | undefined,
+): { value?: unknown; errors: Problem[]; warnings: Problem[] } => {
+  const definition = definitionOf(name);
+  const errors: Problem[] = [];
+  const warnings: Problem[] = [];
+  const { text, warning } = unwrapped(name, given);
+  if (warning !== undefined) warnings.push(warning);
+  if (text === "" && given?.bytes === undefined) {
+    if (definition.default === undefined) return { errors, warnings };
+    return { ...parseVariable(name, { text: definition.default, source: "default" }), warnings };
+  }
+  const attribute = (problem: Problem): Problem => ({ ...problem, variable: name, message: `${name}: ${problem.message}` });
+  if (given?.bytes !== undefined) {
+    const parsed = parsePreSharedKey(given.bytes);
+    warnings.push(...parsed.warnings.map(attribute));
+    if (parsed.ok) return { value: parsed.value, errors, warnings };
+    return { errors: parsed.problems.map(attribute), warnings };
+  }
+  const parsed = definition.schema.safeParse(text);
+  if (parsed.success) {
+    warnings.push(...parsed.data.warnings.map(attribute));
+    return { value: parsed.data.value, errors, warnings };
+  }
+  for (const issue of parsed.error.issues) {
+    const hint: unknown = issue.code === "custom" ? issue.params?.["hint"] : undefined;
+    errors.push(attribute(typeof hint === "string" ? { message: issue.message, hint } : { message: issue.message }));
+  }
+  return { errors, warnings };
+};
+
+/** Drops white space around a value, and a pair of quotes around all of it, which `docker --env-file` keeps. */
+const unwrapped = (name: VariableName, given: Given | undefined): { text: string; warning?: Problem } => {
+  const text = given?.text.trim() ?? "";
+  const match = /^(["'])(.*)\1$/s.exec(text);
+  if (match === null || match[2]?.includes(match[1] as string)) return { text };
+  const warning = {
+    variable: name,
+    message: `${name}: the quotes around the value are not part of it and were taken off`,
+    hint: "docker --env-file and Kubernetes keep quotes as they are: write the value without them",
+  };
+  return { text: match[2] as string, warning };
+};
+
+const unknownVariables = (environment: Environment): readonly Problem[] => {
+  const known = [...variableNames, ...secretFileNames];
+  return [...environment.keys()]
+    .filter((name) => name.startsWith("IPSEC_") && !known.includes(name))
+    .map((name) => {
+      const meant = nearest(name, known);
+      const message = `${quoted(name)} is not a variable of this gateway and has no effect`;
+      return meant === undefined
+        ? { variable: name, message, hint: "vnf-ipsec variables lists them all" }
+        : { variable: name, message, hint: `did you mean ${meant}?` };
+    });
+};
+
+/** Fills in what other variables decide; the cross checks have made sure that all of it can be had. */
+const completed = (values: Values): ConnectionSettings =>
+  ({
+    ...values,
+    IPSEC_LOCALID: values.IPSEC_LOCALID ?? identityOfEndpoint(values.IPSEC_LOCALIP),
+    IPSEC_REMOTEID: values.IPSEC_REMOTEID ?? identityOfEndpoint(values.IPSEC_REMOTEIP),
+  }) as ConnectionSettings;

@@ -1,0 +1,114 @@
+import { invalid, type Problem, quoted, type Result, valid } from "../failure.ts";
+import { parseDuration } from "../ipsec/duration.ts";
+import { type Network, parseNetwork } from "../ipsec/network.ts";
+import { type Secret, secret } from "../secret.ts";
+import type { Parsed } from "./checked.ts";
+
+const booleans: ReadonlyMap<string, boolean> = new Map([
+  ["yes", true],
+  ["true", true],
+  ["on", true],
+  ["1", true],
+  ["no", false],
+  ["false", false],
+  ["off", false],
+  ["0", false],
+]);
+
+export const parseBoolean = (text: string): Result<boolean> => {
+  const value = booleans.get(text.toLowerCase());
+  return value === undefined ? invalid(`${quoted(text)} is neither yes nor no`, "yes or no") : valid(value);
+};
+
+/** A switch of the predecessor, where any text that does not say no meant yes. */
+export const parseSwitch = (text: string): Result<boolean> => valid(booleans.get(text.toLowerCase()) ?? true);
+
+/** Reads one of a few words, in any case. */
+export const parseWord =
+  <Word extends string>(words: readonly Word[]) =>
+  (text: string): Result<Word> => {
+    const word = words.find((candidate) => candidate === text.toLowerCase());
+    return word === undefined ? invalid(`${quoted(text)} is none of ${words.join(", ")}`, words[0]) : valid(word);
+  };
+
+/** What makes a tunnel come up: traffic that needs it, the gateway's start, both, or only the peer. */
+const startActions = ["route", "start", "route,start", "add"] as const;
+export type StartAction = (typeof startActions)[number];
+
+export const parseStart = (text: string): Result<StartAction> => {
+  const words = text.toLowerCase().split(",").map((word) => word.trim()).sort().join(",");
+  const action = startActions.find((candidate) => candidate === words);
+  return action === undefined
+    ? invalid(`${quoted(text)} is none of route, start, route,start, add`, "route")
+    : valid(action);
+};
+
+export const parsePath = (text: string): Result<string> =>
+  text.includes("\0") ? invalid(`${quoted(text)} is not a path`, "for example /etc/vnf-ipsec/site.env") : valid(text);
+
+export const parseConnectionName = (text: string): Result<string> =>
+  /^[a-z][a-z0-9-]{0,30}$/.test(text)
+    ? valid(text)
+    : invalid(`${quoted(text)} is no name for a connection`, "up to 31 of a-z, 0-9 and -, a letter first, for example site");
+
+export const parseNetworkItem = (text: string): Parsed<Network> => {
+  const result = parseNetwork(text);
+  if (!result.ok) return { ok: false, problems: [result.problem], warnings: [] };
+  const { network, warning } = result.value;
+  return { ok: true, value: network, warnings: warning === undefined ? [] : [warning] };
+};
+
+/** Name of a network interface: what the kernel takes (IFNAMSIZ) less what strongswan.conf would misread. */
+export const parseInterfaceName = (text: string): Parsed<string> =>
+  /^[A-Za-z0-9_.@-]{1,15}$/.test(text) && text !== "." && text !== ".."
+    ? { ok: true, value: text, warnings: [] }
+    : {
+        ok: false,
+        problems: [{ message: `${quoted(text)} is no name of an interface`, hint: "at most 15 characters, for example eth0" }],
+        warnings: [],
+      };
+
+export const parseLifetime = (text: string): Result<number> =>
+  parseDuration(text, { minimumSeconds: 120, maximumSeconds: 86_400 });
+
+export const parseInterval = (text: string): Result<number> =>
+  parseDuration(text, { minimumSeconds: 1, maximumSeconds: 3600 });
+
+/** Key of a VTI, which is also the mark of its CHILD SAs: 1 to 2³²−1. */
+export const parseKey = (text: string): Result<number> => {
+  const key = /^(?:0x[0-9a-f]{1,8}|[1-9]\d{0,9})$/i.test(text) ? Number(text) : 0;
+  return key >= 1 && key <= 0xffff_ffff
+    ? valid(key)
+    : invalid(`${quoted(text)} is not a number from 1 to 4294967295`, "decimal or hexadecimal, for example 42 or 0x2a");
+};
+
+/**
+ * Reads a pre-shared key from its bytes: `0x` and hexadecimal digits, `0s` and base64, or the text itself.
+ * No message shows any of it.
+ */
+export const parsePreSharedKey = (bytes: Uint8Array): Parsed<Secret> => {
+  const text = new TextDecoder("latin1").decode(bytes);
+  const key = text.startsWith("0x") ? decodeHex(text.slice(2)) : text.startsWith("0s") ? decodeBase64(text.slice(2)) : bytes;
+  if (key === undefined) {
+    const message = text.startsWith("0x")
+      ? "starts with 0x and is not an even number of hexadecimal digits"
+      : "starts with 0s and is not base64 (RFC 4648)";
+    return { ok: false, problems: [{ message, hint: "correct the encoding, or encode a key that really starts so" }], warnings: [] };
+  }
+  if (key.length === 0) return { ok: false, problems: [{ message: "is empty", hint: suggestion }], warnings: [] };
+  return { ok: true, value: secret(key), warnings: weakness(key) };
+};
+
+const suggestion = "make one with: openssl rand -base64 32";
+
+/** RFC 7296 §2.15 asks for as much unpredictability as the strongest key negotiated; twenty bytes are too few already. */
+const weakness = (key: Uint8Array): readonly Problem[] =>
+  key.length < 20 ? [{ message: `has only ${key.length} bytes, which can be guessed from a recorded handshake`, hint: suggestion }] : [];
+
+const decodeHex = (digits: string): Uint8Array | undefined =>
+  /^(?:[0-9a-f]{2})+$/i.test(digits) ? Uint8Array.from(Buffer.from(digits, "hex")) : undefined;
+
+const decodeBase64 = (digits: string): Uint8Array | undefined =>
+  /^(?:[A-Za-z0-9+/]{4})*(?:[A-Za-z0-9+/]{2}(?:==)?|[A-Za-z0-9+/]{3}=?)?$/.test(digits) && digits !== ""
+    ? Uint8Array.from(Buffer.from(digits, "base64"))
+    : undefined;
