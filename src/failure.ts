@@ -37,11 +37,18 @@ export type Result<T> =
 export class Failure extends Error {
   override readonly name = "Failure";
   readonly problems: readonly Problem[];
+  /** What else the operator should know; never the reason of the failure. */
+  readonly warnings: readonly Problem[];
   readonly exitCode: ExitCode;
 
-  constructor(problems: readonly Problem[], exitCode: ExitCode, options?: ErrorOptions) {
+  constructor(
+    problems: readonly Problem[],
+    exitCode: ExitCode,
+    options: ErrorOptions & { readonly warnings?: readonly Problem[] } = {},
+  ) {
     super(problems.map((problem) => problem.message).join("; "), options);
     this.problems = problems;
+    this.warnings = options.warnings ?? [];
     this.exitCode = exitCode;
   }
 }

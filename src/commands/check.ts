@@ -1,0 +1,28 @@
+import { type ExitCode, exitCodes, Failure } from "../failure.ts";
+import type { Purpose } from "../settings/settings.ts";
+import type { Context } from "./context.ts";
+import { loadSettings } from "./load-settings.ts";
+import { printProblems } from "./print-problems.ts";
+
+/** Prints every error and warning of the environment. With `--json`, as one object on stdout. */
+export const check = (context: Context, options: { readonly json?: boolean; readonly init?: boolean }): ExitCode => {
+  const purpose: Purpose = options.init ? "init" : "gateway";
+  if (options.json) return checkAsJson(context, purpose);
+  const { warnings } = loadSettings(context.environment, purpose);
+  printProblems("warning", warnings, context.stderr);
+  context.stdout.write(warnings.length === 0 ? "the environment is valid\n" : `the environment is valid, with ${warnings.length === 1 ? "a warning" : `${warnings.length} warnings`}\n`);
+  return exitCodes.ok;
+};
+
+const checkAsJson = (context: Context, purpose: Purpose): ExitCode => {
+  const print = (result: object): void => context.stdout.write(`${JSON.stringify(result, null, 2)}\n`);
+  try {
+    const { warnings } = loadSettings(context.environment, purpose);
+    print({ valid: true, errors: [], warnings });
+    return exitCodes.ok;
+  } catch (error) {
+    if (!(error instanceof Failure)) throw error;
+    print({ valid: false, errors: error.problems, warnings: error.warnings });
+    return error.exitCode;
+  }
+};

@@ -1,0 +1,41 @@
+import type { AddressFamily } from "../ipsec/address.ts";
+import type { RunProgram } from "./run-program.ts";
+
+/** A route of the main table, as far as it matters here; see ip-route(8). */
+export type Route = {
+  readonly family: AddressFamily;
+  /** A network, or `default`. */
+  readonly destination: string;
+  readonly gateway?: string;
+  readonly device?: string;
+  readonly source?: string;
+};
+
+/** What the host is like before anything is changed. */
+export type HostState = { readonly mainRoutes: readonly Route[] };
+
+export const inspectHost = async (runProgram: RunProgram): Promise<HostState> => {
+  const families = [
+    ["ipv4", "-4"],
+    ["ipv6", "-6"],
+  ] as const;
+  const routes = await Promise.all(
+    families.map(async ([family, flag]) => {
+      const { exitCode, stdout } = await runProgram(["ip", flag, "-json", "route", "show", "table", "main"]);
+      // A kernel without IPv6 answers with an error; it has no routes of that family either.
+      return exitCode === 0 ? parseRoutes(stdout, family) : [];
+    }),
+  );
+  return { mainRoutes: routes.flat() };
+};
+
+type IpRoute = { readonly dst?: string; readonly gateway?: string; readonly dev?: string; readonly prefsrc?: string };
+
+const parseRoutes = (json: string, family: AddressFamily): readonly Route[] =>
+  (JSON.parse(json === "" ? "[]" : json) as readonly IpRoute[]).map((route) => ({
+    family,
+    destination: route.dst ?? "default",
+    ...(route.gateway === undefined ? {} : { gateway: route.gateway }),
+    ...(route.dev === undefined ? {} : { device: route.dev }),
+    ...(route.prefsrc === undefined ? {} : { source: route.prefsrc }),
+  }));

@@ -1,0 +1,47 @@
+import { mkdirSync, readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
+import { dirname } from "node:path";
+import type { Argv } from "./step.ts";
+
+/**
+ * The commands that take back what this process has changed, kept in a file: whoever comes after a process that
+ * was killed can still do it. It lies under /run, which is as short-lived as the kernel's own state.
+ */
+export type Journal = {
+  readonly entries: () => readonly Argv[];
+  readonly add: (undo: Argv) => void;
+  readonly drop: (undo: Argv) => void;
+};
+
+export const openJournal = (path: string): Journal => {
+  let entries = readEntries(path);
+  const save = (): void => {
+    if (entries.length === 0) {
+      rmSync(path, { force: true });
+      return;
+    }
+    mkdirSync(dirname(path), { recursive: true, mode: 0o755 });
+    writeFileSync(`${path}.new`, JSON.stringify(entries), { mode: 0o600 });
+    renameSync(`${path}.new`, path);
+  };
+  return {
+    entries: () => entries,
+    add: (undo) => {
+      entries = [...entries, undo];
+      save();
+    },
+    drop: (undo) => {
+      const text = JSON.stringify(undo);
+      entries = entries.filter((entry) => JSON.stringify(entry) !== text);
+      save();
+    },
+  };
+};
+
+const readEntries = (path: string): readonly Argv[] => {
+  try {
+    return JSON.parse(readFileSync(path, "utf8")) as readonly Argv[];
+  } catch {
+    // There is none, or a crash cut it short: what cannot be read cannot be taken back.
+    return [];
+  }
+};

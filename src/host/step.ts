@@ -1,0 +1,13 @@
+/** A change of the host, as data: the command that makes it, and the one that takes it back. */
+export type Step = {
+  /** What it is for, to follow "cannot". */
+  readonly why: string;
+  readonly argv: Argv;
+  readonly undo?: Argv;
+};
+
+export type Argv = readonly [string, ...string[]];
+
+/** The command as a person could paste it into a shell. */
+export const pasteable = (argv: Argv): string =>
+  argv.map((word) => (/^[\w@%+=:,./-]+$/.test(word) ? word : `'${word.replaceAll("'", "'\\''")}'`)).join(" ");

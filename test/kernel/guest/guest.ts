@@ -1,0 +1,93 @@
+import type { ChildProcess } from "node:child_process";
+import { once } from "node:events";
+import { createServer, type Socket } from "node:net";
+import { join } from "node:path";
+import { createInterface } from "node:readline";
+import { accelerators } from "./accelerators.ts";
+import { prepareBoot } from "./boot-files.ts";
+import { qemu, startMachine } from "./machine.ts";
+import type { GuestEvent, Request } from "./protocol.ts";
+
+/** A booted guest that takes scenarios. */
+export type Guest = {
+  readonly ready: Extract<GuestEvent, { kind: "ready" }>;
+  request(request: Request): void;
+  /** The next thing that happened, or undefined once the guest is gone. */
+  nextEvent(): Promise<GuestEvent | undefined>;
+  /** All that QEMU and the serial console have said. */
+  console(): string;
+  /** For a guest that does not answer. */
+  kill(): void;
+  /** Resolves when QEMU has ended and its files are removed. */
+  powerOff(): Promise<void>;
+};
+
+/** Throws, with all that was said, if no way leads to a guest that takes scenarios. */
+export const bootGuest = async (): Promise<Guest> => {
+  const refusals: string[] = [];
+  for (const accelerator of await accelerators(qemu)) {
+    try {
+      return await bootWith(accelerator);
+    } catch (error) {
+      refusals.push(`${accelerator.join(" ")}: ${error instanceof Error ? error.message : error}`);
+    }
+  }
+  throw new Error(`the guest does not boot\n${refusals.join("\n")}`);
+};
+
+const bootWith = async (accelerator: readonly string[]): Promise<Guest> => {
+  await using scope = new AsyncDisposableStack();
+  const files = scope.use(await prepareBoot("agent"));
+  const portSocket = join(files.folder, "port.socket");
+  const server = createServer().listen(portSocket);
+  scope.defer(() => void server.close());
+  const connection = once(server, "connection") as Promise<[Socket]>;
+  const machine = await startMachine({ ...files, accelerator, portSocket }, ["ignore", "pipe", "pipe"]);
+  const ended = once(machine, "close");
+  const kill = (): void => void machine.kill("SIGKILL");
+  scope.defer(() => ended.then(() => undefined));
+  scope.defer(kill);
+  const console = collectConsole(machine);
+
+  const bootLimit = setTimeout(kill, bootLimitSeconds * 1000);
+  const [socket] = await Promise.race([connection, ended as Promise<never[]>]);
+  const nextEvent = socket === undefined ? async () => undefined : eventReader(socket);
+  const ready = await nextEvent();
+  clearTimeout(bootLimit);
+  if (socket === undefined || ready?.kind !== "ready")
+    throw new Error(`not ready within ${bootLimitSeconds} seconds, or gone before; it said:\n${console()}`);
+
+  const rest = scope.move();
+  const powerOff = async (): Promise<void> => {
+    socket.destroy();
+    const patience = setTimeout(kill, powerOffLimitSeconds * 1000);
+    await ended;
+    clearTimeout(patience);
+    await rest.disposeAsync();
+  };
+  const request = (wanted: Request): void => void socket.write(`${JSON.stringify(wanted)}\n`);
+  return { ready, request, nextEvent, console, kill, powerOff };
+};
+
+const bootLimitSeconds = 90;
+
+const powerOffLimitSeconds = 10;
+
+const collectConsole = (machine: ChildProcess): (() => string) => {
+  let text = "";
+  for (const stream of [machine.stdout, machine.stderr])
+    stream?.setEncoding("utf8").on("data", (piece: string) => {
+      text += piece;
+    });
+  return () => text;
+};
+
+const eventReader = (socket: Socket): (() => Promise<GuestEvent | undefined>) => {
+  // A guest that is killed resets the connection; the end of the lines says as much.
+  socket.on("error", () => undefined);
+  const lines = createInterface({ input: socket })[Symbol.asyncIterator]();
+  return async () => {
+    const line = await lines.next();
+    return line.done === true ? undefined : (JSON.parse(line.value) as GuestEvent);
+  };
+};

@@ -1,0 +1,46 @@
+import { finished } from "node:stream/promises";
+import { run } from "node:test";
+import { inspect } from "node:util";
+import type { GuestEvent, Outcome, Request } from "./protocol.ts";
+import { leftovers, type State } from "./state.ts";
+
+type Report = (event: GuestEvent) => void;
+
+/** Runs one file in a process of its own and tells what happens; whatever differs from `clean` afterwards is a problem. */
+export const runScenario = async (request: Request, clean: State, report: Report): Promise<void> => {
+  const problems = await runFile(request, report);
+  const left = (await leftovers(clean)).map((fact) => `left behind: ${fact}`);
+  report({ kind: "scenario ended", problems: [...problems, ...left] });
+};
+
+const runFile = async ({ scenario: file, limitSeconds }: Request, report: Report): Promise<string[]> => {
+  const limit = AbortSignal.timeout(limitSeconds * 1000);
+  const problems: string[] = [];
+  let tests = 0;
+  const end = (id: number, outcome: Outcome): void => {
+    tests += 1;
+    report({ kind: "test ended", id, outcome });
+  };
+  // The file is itself a test of the runner, named by its path: only its failure is of interest.
+  const events = run({ files: [file], signal: limit })
+    .on("test:dequeue", ({ name, testId, parentId }) => {
+      if (name !== file) report({ kind: "test began", id: testId, parent: parentId ?? 0, title: name });
+    })
+    .on("test:pass", ({ name, testId, skip }) => {
+      if (name === file) return;
+      end(testId, skip === undefined ? { kind: "passed" } : { kind: "skipped", reason: String(skip) });
+    })
+    .on("test:fail", ({ name, testId, details }) => {
+      if (name === file) problems.push(limit.aborted ? overtime(limitSeconds) : crash(details.error));
+      else end(testId, { kind: "failed", report: inspect(details.error.cause ?? details.error) });
+    })
+    .on("test:stdout", ({ message }) => report({ kind: "output", text: message }))
+    .on("test:stderr", ({ message }) => report({ kind: "output", text: message }));
+  await finished(events.resume());
+  if (tests === 0 && problems.length === 0) problems.push("the file has no tests");
+  return problems;
+};
+
+const overtime = (limitSeconds: number): string => `stopped at its limit of ${limitSeconds} seconds`;
+
+const crash = (error: Error): string => `failed outside of its tests: ${inspect(error)}`;

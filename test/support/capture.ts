@@ -1,0 +1,59 @@
+import type { Namespace } from "./namespace.ts";
+import { waitFor } from "./wait-for.ts";
+
+export type Capture = {
+  /** A line of tcpdump for each packet that went by before this call. */
+  readonly packets: () => Promise<readonly string[]>;
+  readonly waitForPacket: (pattern: RegExp, options?: { readonly timeoutMs?: number }) => Promise<string>;
+  /** Ends the capture; fails if the kernel dropped packets, for then it is no witness. */
+  readonly stop: () => Promise<readonly string[]>;
+};
+
+/** Captures on `device` what `filter` (pcap-filter(7)) accepts. Resolves when packets are seen. */
+export const capture = async (
+  namespace: Namespace,
+  filter = "",
+  { device = "eth0" }: { readonly device?: string } = {},
+): Promise<Capture> => {
+  const tcpdump = namespace.spawn([
+    "tcpdump",
+    ...["-i", device, "-n", "-l", "--immediate-mode", "-B", "8192", "-Z", "root", "-s", "256"],
+    ...(filter === "" ? [] : [filter]),
+  ]);
+  await tcpdump.waitForOutput(/listening on/);
+
+  // SIGUSR1 makes it count. Packets that the kernel took and tcpdump has not yet printed are the difference.
+  const drain = async (): Promise<readonly string[]> => {
+    await waitFor("tcpdump to print what it received", async () => {
+      const from = tcpdump.output().length;
+      tcpdump.signal("SIGUSR1");
+      const [, captured, received, dropped] = await tcpdump.waitForOutput(counts, { from });
+      if (Number(dropped) > 0) {
+        throw new Error(`${tcpdump.label}: the kernel dropped ${dropped} packets`);
+      }
+      return captured === received ? true : undefined;
+    });
+    return lines(tcpdump.stdout());
+  };
+
+  return {
+    packets: drain,
+    waitForPacket: async (pattern, options) => (await tcpdump.waitForOutput(wholeLine(pattern), options))[0],
+    stop: async () => {
+      const packets = await drain();
+      tcpdump.signal("SIGINT");
+      await tcpdump.exited;
+      return packets;
+    },
+  };
+};
+
+const counts = /(\d+) packets? captured, (\d+) packets? received by filter, (\d+) packets? dropped by kernel/;
+
+const wholeLine = (pattern: RegExp): RegExp => new RegExp(`^.*(?:${pattern.source}).*$`, "m");
+
+const lines = (text: string): string[] =>
+  text
+    .split("\n")
+    .slice(0, -1)
+    .filter((line) => /^\d\d:/.test(line));
