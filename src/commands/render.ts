@@ -5,11 +5,11 @@ import type { ConfigFile } from "../backend/config-file.ts";
 import { renderFiles } from "../backend/stroke/files.ts";
 import { revealedAsBase64 } from "../backend/stroke/render.ts";
 import { type ExitCode, exitCodes, Failure } from "../failure.ts";
-import type { Dataplane } from "../gateway/dataplane.ts";
-import { onDataplane } from "../gateway/dataplane.ts";
+import { type Dataplane, onDataplane } from "../gateway/dataplane.ts";
 import { buildGateway } from "../gateway/from-settings.ts";
+import { daemonCommand } from "../daemon/daemon-command.ts";
 import type { Gateway } from "../gateway/gateway.ts";
-import { daemonCommand } from "../daemon/charon.ts";
+import { hostRouteCommand } from "../host/plan.ts";
 import { pasteable } from "../host/step.ts";
 import { loadTemplates } from "../load-templates.ts";
 import type { Context } from "./context.ts";
@@ -45,4 +45,40 @@ export const render = (context: Context, options: RenderCommandOptions): ExitCod
   return exitCodes.ok;
 };
 
-const describe = ({ path, mode, text }: ConfigFile) => ({ path, mode: `0${mode.toString(8)}`, text });
+const describe = ({ path, mode, text }: ConfigFile) => ({ path, mode: modeText(mode), text });
+
+const modeText = (mode: number): string => `0${mode.toString(8)}`;
+
+/** Commands of `init` and `run` whose words are known before the host is seen; routes name what is found there. */
+const plannedCommands = (gateway: Gateway): readonly PlannedCommand[] => [
+  ...gateway.hostRoutes.map((route) => ({
+    when: "run" as const,
+    command: pasteable(hostRouteCommand(route)),
+  })),
+  { when: "run", command: pasteable(daemonCommand) },
+];
+
+type PlannedCommand = { readonly when: "init" | "run"; readonly command: string };
+
+const print = (files: readonly ConfigFile[], commands: readonly PlannedCommand[], { stdout }: Context): void => {
+  const heading = (text: string): string => (stdout.hasColors ? styleText("bold", text, { validateStream: false }) : text);
+  for (const file of files) stdout.write(`${heading(`# ==> ${file.path} (mode ${modeText(file.mode)}) <==`)}\n${file.text}\n`);
+  stdout.write(`${heading("# ==> commands <==")}\n`);
+  for (const { when, command } of commands) stdout.write(`# ${when}\n${command}\n`);
+};
+
+const writeInto = (directory: string, files: readonly ConfigFile[], { stderr }: Context): void => {
+  for (const file of files) {
+    const path = join(directory, file.path);
+    try {
+      mkdirSync(dirname(path), { recursive: true });
+      writeFileSync(path, file.text, { mode: file.mode });
+      // The mode of writeFile is for new files only.
+      chmodSync(path, file.mode);
+    } catch (error) {
+      const message = `${path} cannot be written: ${(error as NodeJS.ErrnoException).code}`;
+      throw new Failure([{ message, hint: "check the directory of --output-dir" }], exitCodes.inputOutput, { cause: error });
+    }
+    stderr.write(`wrote ${path}\n`);
+  }
+};

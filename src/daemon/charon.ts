@@ -1,8 +1,8 @@
 import { createInterface } from "node:readline";
-import type { Readable } from "node:stream";
 import { setTimeout as sleep } from "node:timers/promises";
 import { exitCodes, Failure } from "../failure.ts";
 import { connectVici, type ViciClient } from "../vici/client.ts";
+import { daemonCommand } from "./daemon-command.ts";
 import { runPaths } from "./paths.ts";
 import { removeStaleFiles, runningDaemon } from "./stale.ts";
 import { boundUdpPorts, ikePorts } from "./udp-ports.ts";
@@ -11,40 +11,42 @@ import { boundUdpPorts, ikePorts } from "./udp-ports.ts";
 export type Charon = {
   readonly vici: ViciClient;
   readonly pid: number;
-  /** Settles when charon is gone, with what is known of its end. Never rejects. */
-  readonly ended: Promise<CharonEnd>;
+  /** Settles with what is known of its end when charon is gone or no longer answers. Never rejects. */
+  readonly ended: Promise<string>;
   /** Has starter read ipsec.conf again and load what differs. */
   readonly update: () => void;
-  /** Has charon read strongswan.conf again. */
-  readonly kill: () => void;
+  /** Asks both to end; charon then says goodbye to its peers. */
   readonly terminate: () => void;
+  /** Ends both at once, and settles when they are gone. */
+  readonly kill: () => Promise<void>;
 };
-
-export type CharonEnd = { readonly description: string };
 
 export type StartOptions = {
   readonly environment: Record<string, string>;
   readonly onLine: (line: string) => void;
   /** Whether UDP 500 and 4500 must be bound before charon counts as started; a mounted charon.conf may move them. */
   readonly expectPorts: boolean;
-  readonly signal: AbortSignal;
+  readonly isStopping: () => boolean;
+  readonly killProcess: KillProcess;
 };
 
-/** Why charon did not come up. */
-export class StartFailed extends Error {
-  override readonly name = "StartFailed";
-}
+/** Sends a signal; a process that is gone is no fault. */
+export type KillProcess = (pid: number, signal: NodeJS.Signals) => void;
+
+/** charon did not come up; the message says what is known. */
+export type StartFailure = { readonly failed: string };
 
 /**
  * Starts charon by `ipsec start --nofork`, which becomes starter: it starts charon, loads the connections and
  * stays. Resolves when charon answers over vici and has its ports.
  * starter would restart a dead charon only after five seconds, and ends with 0 when charon cannot initialise
- * (starter.c), so both processes are watched here and are always replaced together.
+ * (starter.c), so both processes are watched here and always replaced together.
  */
-export const startCharon = async (options: StartOptions): Promise<Charon> => {
+export const startCharon = async (options: StartOptions): Promise<Charon | StartFailure> => {
   await removeStaleFiles();
   const { execa } = await import("execa");
-  const starter = execa("ipsec", ["start", "--nofork"], {
+  const [program, ...words] = daemonCommand;
+  const starter = execa(program, words, {
     env: options.environment,
     extendEnv: false,
     stdin: "ignore",
@@ -52,84 +54,94 @@ export const startCharon = async (options: StartOptions): Promise<Charon> => {
     reject: false,
     cleanup: false,
   });
-  for (const stream of [starter.stdout, starter.stderr] as readonly Readable[]) {
-    createInterface({ input: stream, crlfDelay: Number.POSITIVE_INFINITY }).on("line", options.onLine);
-  }
-  let starterEnd: CharonEnd | undefined;
-  const starterEnded = starter.then((result): CharonEnd => {
-    starterEnd = { description: describeEnd(result) };
-    return starterEnd;
+  for (const input of [starter.stdout, starter.stderr]) createInterface({ input }).on("line", options.onLine);
+  let end: string | undefined;
+  const starterEnded = starter.then((result) => {
+    end = describeEnd(result);
+    return end;
   });
-  const kill = (): void => {
-    // starter first, so that it does not see charon die.
+  const kill = async (): Promise<void> => {
+    // starter first, so that it does not see charon die and restart it.
     starter.kill("SIGKILL");
     const pid = runningDaemon();
-    if (pid !== undefined) sendSignal(pid, "SIGKILL");
+    if (pid !== undefined) options.killProcess(pid, "SIGKILL");
+    // The pipes stay open as long as charon has them: their end is the end of both.
+    await starterEnded;
   };
 
-  const deadline = Date.now() + startLimitMilliseconds;
-  const vici = await connectWhenReady();
-  const pid = runningDaemon();
+  const { vici, pid } = await whenReady(options, () => end !== undefined);
   if (vici === undefined || pid === undefined) {
-    kill();
-    await starterEnded;
-    throw new StartFailed(starterEnd?.description ?? "charon did not start");
+    await kill();
+    return { failed: end ?? "charon did not start" };
   }
-  const viciEnded = vici.closed.then((): CharonEnd => ({ description: "charon closed its control socket" }));
   return {
     vici,
     pid,
-    ended: Promise.race([starterEnded, viciEnded]),
-    update: () => sendSignal(starter.pid, "SIGHUP"),
-    terminate: () => sendSignal(starter.pid, "SIGTERM"),
+    ended: Promise.race([starterEnded, vici.closed.then(() => "charon closed its control socket")]),
+    update: () => starter.kill("SIGHUP"),
+    terminate: () => starter.kill("SIGTERM"),
     kill,
   };
-
-  async function connectWhenReady(): Promise<ViciClient | undefined> {
-    let connected: ViciClient | undefined;
-    while (starterEnd === undefined && Date.now() < deadline && !options.signal.aborted) {
-      connected ??= await connectVici(runPaths.vici).catch(() => undefined);
-      if (connected !== undefined && runningDaemon() !== undefined && (!options.expectPorts || portsAreBound())) {
-        return connected;
-      }
-      await sleep(pollMilliseconds);
-    }
-    connected?.close();
-    if (connected !== undefined && starterEnd === undefined && !options.signal.aborted) {
-      kill();
-      throw portsNotBound();
-    }
-    return undefined;
-  }
-};
-
-/** Whatever is left of starter and charon is killed, and their pid files and sockets are removed. */
-export const sendSignal = (pid: number | undefined, signal: NodeJS.Signals): void => {
-  if (pid === undefined) return;
-  try {
-    globalThis.process.kill(pid, signal);
-  } catch {
-    // It is gone already.
-  }
 };
 
 /** starter itself gives charon ten seconds. */
 const startLimitMilliseconds = 10_000;
 const pollMilliseconds = 5;
 
+const whenReady = async (
+  { expectPorts, isStopping }: StartOptions,
+  hasEnded: () => boolean,
+): Promise<{ readonly vici?: ViciClient; readonly pid?: number }> => {
+  const deadline = Date.now() + startLimitMilliseconds;
+  let vici: ViciClient | undefined;
+  while (!hasEnded() && !isStopping() && Date.now() < deadline) {
+    vici ??= await connectAnswering();
+    const pid = runningDaemon();
+    if (vici !== undefined && pid !== undefined && (!expectPorts || portsAreBound())) return { vici, pid };
+    await sleep(pollMilliseconds);
+  }
+  vici?.close();
+  return {};
+};
+
+/** A socket that accepts proves nothing: a stopped charon's does, until its queue is full. */
+const connectAnswering = async (): Promise<ViciClient | undefined> => {
+  try {
+    const vici = await connectVici(runPaths.vici, { unref: true });
+    await vici.request("version");
+    return vici;
+  } catch {
+    return undefined;
+  }
+};
+
 const portsAreBound = (): boolean => {
   const bound = boundUdpPorts();
   return ikePorts.every((port) => bound.has(port));
 };
 
-const portsNotBound = (): Failure =>
-  new Failure(
-    [{ message: "charon could not bind UDP ports 500 and 4500", hint: "see charon's messages above; is another IKE daemon running in this network namespace?" }],
+/** Throws when somebody else has the ports of IKE; charon would go on without them. */
+export const requireFreePorts = (): void => {
+  const bound = boundUdpPorts();
+  const taken = ikePorts.filter((port) => bound.has(port));
+  if (taken.length === 0) return;
+  throw new Failure(
+    [
+      {
+        message: `UDP port ${taken.join(" and ")} is in use in this network namespace`,
+        hint: "stop the other IKE daemon; ss -lunp shows it",
+      },
+    ],
     exitCodes.unavailable,
   );
+};
 
-const describeEnd = (result: { readonly exitCode?: number; readonly signal?: string; readonly originalMessage?: string }): string => {
+const describeEnd = (result: {
+  readonly signal?: string | undefined;
+  readonly exitCode?: number | undefined;
+  readonly code?: string | undefined;
+}): string => {
   if (result.signal !== undefined) return `starter was ended by ${result.signal}`;
-  if (result.exitCode === undefined) return result.originalMessage ?? "ipsec could not be started";
+  if (result.exitCode === undefined) return `ipsec could not be started: ${result.code ?? "unknown error"}`;
   return `starter ended with exit code ${result.exitCode}`;
 };

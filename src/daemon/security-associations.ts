@@ -1,4 +1,5 @@
-import type { Message, ViciClient } from "../vici/client.ts";
+import type { ViciClient } from "../vici/client.ts";
+import { sectionOf, sectionsOf, textOf } from "../vici/message.ts";
 
 /** An IKE SA as charon lists it, with its CHILD SAs; only what supervision needs. */
 export type IkeSa = {
@@ -12,12 +13,15 @@ export type IkeSa = {
 export const listIkeSas = async (vici: ViciClient): Promise<readonly IkeSa[]> => {
   const sas: IkeSa[] = [];
   for await (const message of vici.stream("list-sas", "list-sa")) {
-    for (const [connection, sa] of sections(message)) {
+    for (const [connection, sa] of sectionsOf(message)) {
       sas.push({
         connection,
-        uniqueId: text(sa, "uniqueid"),
-        state: text(sa, "state"),
-        children: sections(section(sa, "child-sas")).map(([, child]) => ({ name: text(child, "name"), state: text(child, "state") })),
+        uniqueId: textOf(sa, "uniqueid") ?? "",
+        state: textOf(sa, "state") ?? "",
+        children: sectionsOf(sectionOf(sa, "child-sas")).map(([, child]) => ({
+          name: textOf(child, "name") ?? "",
+          state: textOf(child, "state") ?? "",
+        })),
       });
     }
   }
@@ -28,8 +32,8 @@ export const listIkeSas = async (vici: ViciClient): Promise<readonly IkeSa[]> =>
 export const listLoadedChildren = async (vici: ViciClient): Promise<ReadonlySet<string>> => {
   const names = new Set<string>();
   for await (const message of vici.stream("list-conns", "list-conn")) {
-    for (const [, connection] of sections(message)) {
-      for (const [name] of sections(section(connection, "children"))) names.add(name);
+    for (const [, connection] of sectionsOf(message)) {
+      for (const [name] of sectionsOf(sectionOf(connection, "children"))) names.add(name);
     }
   }
   return names;

@@ -1,4 +1,6 @@
 import type { Network } from "../ipsec/network.ts";
+import { usableWithIkev1 } from "../ipsec/proposal-checks.ts";
+import type { Proposal } from "../ipsec/proposal.ts";
 import type { ConnectionSettings, Settings, Values } from "../settings/settings.ts";
 import type { ChildSa, Connection, Gateway, HostRoute } from "./gateway.ts";
 import type { VirtualInterface } from "./virtual-interface.ts";
@@ -18,14 +20,16 @@ const buildConnection = (values: ConnectionSettings): Connection => ({
   local: { endpoint: values.IPSEC_LOCALIP, identity: values.IPSEC_LOCALID },
   remote: { endpoint: values.IPSEC_REMOTEIP, identity: values.IPSEC_REMOTEID },
   authentication: { method: "psk", psk: values.IPSEC_PSK },
-  proposals: values.IPSEC_IKECIPHER,
+  proposals: offered(values, values.IPSEC_IKECIPHER),
   lifetimeSeconds: values.IPSEC_IKELIFETIME,
   reauthenticate: values.IPSEC_IKEREAUTH,
   rekeyMarginSeconds: rekeyMargin(Math.min(values.IPSEC_LIFETIME, values.IPSEC_IKELIFETIME)),
   forceUdp: values.IPSEC_FORCEUDP,
   mobile: values.IPSEC_VTI_KEY === undefined,
   deadPeer: {
-    action: values.IPSEC_DPD_ACTION,
+    // Whoever calls from anywhere can only call again.
+    action:
+      values.IPSEC_DPD_ACTION === "none" || values.IPSEC_REMOTEIP.kind !== "any" ? values.IPSEC_DPD_ACTION : "clear",
     delaySeconds: values.IPSEC_DPD_DELAY,
     timeoutSeconds: values.IPSEC_DPD_TIMEOUT,
   },
@@ -39,6 +43,9 @@ const versions = { ikev1: "ikev1", ikev2: "ikev2", ike: "any" } as const;
  * once to twice the margin before the end, so that both ends seldom start it together.
  */
 const rekeyMargin = (lifetimeSeconds: number): number => Math.min(540, Math.floor(lifetimeSeconds * 0.15));
+
+const offered = (values: ConnectionSettings, proposals: readonly Proposal[]): readonly Proposal[] =>
+  values.IPSEC_KEYEXCHANGE === "ikev1" ? usableWithIkev1(proposals) : proposals;
 
 /** IKEv2 negotiates lists of networks in one CHILD SA; an IKEv1 quick mode knows one pair (RFC 2409 §5.5). */
 const buildChildren = (values: ConnectionSettings): readonly ChildSa[] => {
@@ -62,7 +69,7 @@ const buildChild = (
     name,
     localNetworks,
     remoteNetworks,
-    proposals: values.IPSEC_ESPCIPHER,
+    proposals: offered(values, values.IPSEC_ESPCIPHER),
     lifetimeSeconds: values.IPSEC_LIFETIME,
     ...(values.IPSEC_VTI_KEY === undefined ? {} : { mark: values.IPSEC_VTI_KEY }),
     onTraffic: canInitiate && (start === "route" || start === "route,start"),

@@ -25,6 +25,18 @@ export const planHostRoutes = (routes: readonly HostRoute[], host: HostState): r
         ];
   });
 
+/** The command as it can be told before the host is seen: the default gateway is looked up when it runs. */
+export const hostRouteCommand = (route: HostRoute): Argv => [
+  "ip",
+  "route",
+  "add",
+  ...routeArguments(route, { family: route.network.family, destination: "default", gateway: "DEFAULT_GATEWAY", device: "ITS_INTERFACE" }),
+];
+
+/** The network whose route such a command takes back; undefined for other commands. */
+export const hostRouteUndo = ([program, object, verb, network]: Argv): string | undefined =>
+  program === "ip" && object === "route" && verb === "del" ? network : undefined;
+
 const routeArguments = (route: HostRoute, gateway: Route): readonly string[] => [
   route.network.text,
   ...(gateway.gateway === undefined ? [] : ["via", gateway.gateway]),

@@ -1,7 +1,7 @@
 import type { Problem } from "../failure.ts";
 import { identityOfEndpoint } from "../ipsec/identity.ts";
 import { isDefaultRoute, type Network, overlaps } from "../ipsec/network.ts";
-import { usableWithIkev1, withoutLinuxEsp } from "../ipsec/proposal-checks.ts";
+import { unusableWithIkev1, usableWithIkev1, withoutLinuxEsp, withoutUserspaceEsp } from "../ipsec/proposal-checks.ts";
 import type { Purpose, Values } from "./settings.ts";
 import { definitionOf, type VariableName } from "./variables.ts";
 
@@ -134,13 +134,7 @@ const checkNetworks = (values: Values, { error }: Collector): void => {
 
 const checkExchange = (values: Values, context: Context, { error, warn }: Collector): void => {
   const exchange = values.IPSEC_KEYEXCHANGE;
-  if (exchange === "ikev1" && values.IPSEC_IKECIPHER !== undefined && usableWithIkev1(values.IPSEC_IKECIPHER).length === 0) {
-    error(
-      ["IPSEC_IKECIPHER", "IPSEC_KEYEXCHANGE"],
-      "IPSEC_IKECIPHER has only combined-mode (AEAD) ciphers, which IKEv1 does not know for its own SA",
-      "add a classic proposal, for example aes256-sha256-modp3072",
-    );
-  }
+  if (exchange === "ikev1") checkIkev1Proposals(values, context, { error, warn });
   const several = (values.IPSEC_LOCALNET?.length ?? 0) > 1 || (values.IPSEC_REMOTENET?.length ?? 0) > 1;
   if (exchange === "ike" && several) {
     warn(
@@ -159,10 +153,26 @@ const checkExchange = (values: Values, context: Context, { error, warn }: Collec
       "the IKE SA should outlive the keys that are renewed through it",
     );
   }
-  if (values.IPSEC_DATAPLANE === "userspace") return;
+  if (values.IPSEC_DATAPLANE === "userspace") {
+    for (const problem of withoutUserspaceEsp(values.IPSEC_ESPCIPHER ?? [])) {
+      error(["IPSEC_ESPCIPHER"], `IPSEC_ESPCIPHER: ${problem.message}`, problem.hint ?? "choose another algorithm");
+    }
+    return;
+  }
   for (const problem of withoutLinuxEsp(values.IPSEC_ESPCIPHER ?? [])) {
     const hint = "choose another cipher, or IPSEC_DATAPLANE=userspace";
     (values.IPSEC_DATAPLANE === "kernel" ? error : warn)(["IPSEC_ESPCIPHER"], `IPSEC_ESPCIPHER: ${problem.message}`, hint);
+  }
+};
+
+/** The defaults offer both; a peer that speaks IKEv1 takes their classic half, which needs no warning. */
+const checkIkev1Proposals = (values: Values, context: Context, { error, warn }: Collector): void => {
+  for (const name of ["IPSEC_IKECIPHER", "IPSEC_ESPCIPHER"] as const) {
+    if (!context.isGiven(name) || context.hasFailed(name)) continue;
+    const report = usableWithIkev1(values[name]).length === 0 ? error : warn;
+    for (const { message, hint } of unusableWithIkev1(values[name])) {
+      report([name, "IPSEC_KEYEXCHANGE"], `${name}: ${message}`, hint ?? "set IPSEC_KEYEXCHANGE=ikev2");
+    }
   }
 };
 

@@ -1,6 +1,8 @@
 import { invalid, type Problem, quoted, type Result, valid } from "../failure.ts";
 import { parseDuration } from "../ipsec/duration.ts";
 import { type Network, parseNetwork } from "../ipsec/network.ts";
+import { type Proposal, parseProposals } from "../ipsec/proposal.ts";
+import type { Protocol } from "../ipsec/proposal-rules.ts";
 import { type Secret, secret } from "../secret.ts";
 import type { Parsed } from "./checked.ts";
 
@@ -50,6 +52,11 @@ export const parseConnectionName = (text: string): Result<string> =>
   /^[a-z][a-z0-9-]{0,30}$/.test(text)
     ? valid(text)
     : invalid(`${quoted(text)} is no name for a connection`, "up to 31 of a-z, 0-9 and -, a letter first, for example site");
+
+export const parseProposalList =
+  (protocol: Protocol) =>
+  (text: string): Parsed<readonly Proposal[]> =>
+    parseProposals(text, protocol);
 
 export const parseNetworkItem = (text: string): Parsed<Network> => {
   const result = parseNetwork(text);

@@ -9,16 +9,26 @@ export type Capture = {
   readonly stop: () => Promise<readonly string[]>;
 };
 
-/** Captures on `device` what `filter` (pcap-filter(7)) accepts. Resolves when packets are seen. */
+export type CaptureOptions = {
+  /** `eth0` without it. */
+  readonly device?: string;
+  /** `out` is what this side put on the wire. Both without it, and then what a kernel decrypts is seen again in clear. */
+  readonly direction?: "in" | "out";
+};
+
+/** Captures what `filter` (pcap-filter(7)) accepts. Resolves when packets are seen. */
 export const capture = async (
   namespace: Namespace,
   filter = "",
-  { device = "eth0" }: { readonly device?: string } = {},
+  { device = "eth0", direction }: CaptureOptions = {},
 ): Promise<Capture> => {
   const tcpdump = namespace.spawn([
     "tcpdump",
     ...["-i", device, "-n", "-l", "--immediate-mode", "-B", "8192", "-Z", "root", "-s", "256"],
-    ...(filter === "" ? [] : [filter]),
+    // Not by -Q, which counts what it discards.
+    [direction === undefined ? [] : [`${direction}bound`], filter === "" ? [] : [`(${filter})`]]
+      .flat()
+      .join(" and "),
   ]);
   await tcpdump.waitForOutput(/listening on/);
 
@@ -47,6 +57,14 @@ export const capture = async (
     },
   };
 };
+
+/** Several captures as one, without an order between them. */
+export const together = (captures: readonly Capture[]): Capture => ({
+  packets: async () => (await Promise.all(captures.map((one) => one.packets()))).flat(),
+  waitForPacket: (pattern, options) =>
+    Promise.any(captures.map((one) => one.waitForPacket(pattern, options))),
+  stop: async () => (await Promise.all(captures.map((one) => one.stop()))).flat(),
+});
 
 const counts = /(\d+) packets? captured, (\d+) packets? received by filter, (\d+) packets? dropped by kernel/;
 

@@ -1,3 +1,4 @@
+import { type Capture, capture, together } from "./capture.ts";
 import { type DataPlane, detectDataPlane } from "./data-plane.ts";
 import { type Disturbance, disturb, type Fault, type Passage } from "./disturbance.ts";
 import { startGuardian } from "./guardian.ts";
@@ -44,6 +45,8 @@ export type Lab = {
   readonly partition: (isolated?: Site) => Promise<Disturbance>;
   /** Hides a site behind the router: others see 192.0.2.254. */
   readonly masquerade: (site: Site) => Promise<void>;
+  /** The witness between the sites: what each of them puts on the wire. */
+  readonly captureWire: (filter?: string) => Promise<Capture>;
   readonly snapshot: () => Promise<{ readonly [site: string]: Snapshot }>;
   /** Ends every process and namespace of the lab; fails if one survives. May be called again. */
   readonly destroy: () => Promise<void>;
@@ -117,6 +120,10 @@ export const createLab = async (request: LabRequest = {}): Promise<Lab> => {
     masquerade: async (site) => {
       await present(routerNode, "router").run(["nft", "-f", "-"], { input: masquerading(site) });
     },
+    captureWire: async (filter) =>
+      together(
+        await Promise.all(doors.map(({ namespace }) => capture(namespace, filter, { direction: "out" }))),
+      ),
     snapshot: async () =>
       Object.fromEntries(
         await Promise.all(

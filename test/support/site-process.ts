@@ -1,4 +1,5 @@
 import { spawn } from "node:child_process";
+import { setImmediate as nextTurn } from "node:timers/promises";
 import { generousTimeoutMs } from "./wait-for.ts";
 
 /** One line of JSON that a process wrote to its stdout, as pino does. */
@@ -32,6 +33,7 @@ export type SiteProcess = {
   readonly waitForOutput: (pattern: RegExp, options?: WaitOptions) => Promise<RegExpExecArray>;
   /** False when the process has already ended. */
   readonly signal: (name: NodeJS.Signals) => boolean;
+  /** Resolves when the process has ended and all that it wrote is read; what its children write still comes after. */
   readonly exited: Promise<Exit>;
   /** Ends the process with SIGKILL if it still runs. Its children, if any, are the lab's to end. */
   readonly kill: () => Promise<Exit>;
@@ -45,9 +47,6 @@ export type ProcessRequest = {
   /** What everything in the lab has said lately; told when a wait fails. */
   readonly testimony: () => string;
 };
-
-/** A process that leaves children behind keeps its streams open; its exit is reported this much later at most. */
-const orphanedStreamsMs = 100;
 
 export const startProcess = ({ label, argv, environment, input, testimony }: ProcessRequest): SiteProcess => {
   const [program, ...words] = argv;
@@ -90,12 +89,10 @@ export const startProcess = ({ label, argv, environment, input, testimony }: Pro
     };
     child.once("error", reject);
     child.once("close", end);
-    child.once("exit", (exitCode, signal) => {
-      setTimeout(() => {
-        child.stdout?.destroy();
-        child.stderr?.destroy();
-        end(exitCode, signal);
-      }, orphanedStreamsMs).unref();
+    // Children that outlive the process keep its streams open, so `close` may not come for long.
+    child.once("exit", async (exitCode, signal) => {
+      await silence(() => text.output.length);
+      end(exitCode, signal);
     });
   });
   exited.catch(() => {});
@@ -149,6 +146,18 @@ export const startProcess = ({ label, argv, environment, input, testimony }: Pro
 /** What a failure message shows of one process: its state and its last words. */
 export const describeProcess = (process: SiteProcess): string =>
   `--- ${process.label} (pid ${process.pid})\n${lastLines(process.output(), 15)}`;
+
+/**
+ * Resolves when all that an ended process wrote is read. It lies in the kernel's buffer by then, so each turn of the
+ * event loop reads of it; the first turn or two may work on what was ready before the end.
+ */
+const silence = async (length: () => number): Promise<void> => {
+  for (let quietTurns = 0; quietTurns < 4; ) {
+    const before = length();
+    await nextTurn();
+    quietTurns = length() === before ? quietTurns + 1 : 0;
+  }
+};
 
 const parseRecord = (line: string): LogRecord[] => {
   if (!line.startsWith("{")) {

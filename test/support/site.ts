@@ -1,5 +1,5 @@
 import { delimiter, dirname } from "node:path";
-import { type Capture, capture } from "./capture.ts";
+import { type Capture, type CaptureOptions, capture } from "./capture.ts";
 import type { DataPlane } from "./data-plane.ts";
 import { defaultSearchPath, type Namespace } from "./namespace.ts";
 import { type Peer, type PeerRequest, startPeer } from "./peer.ts";
@@ -11,7 +11,7 @@ import type { PeerConnection } from "./swanctl-conf.ts";
 
 /** Something in the lab that has a network of its own: a site, or the router between them. */
 export type Node = Namespace & {
-  readonly capture: (filter?: string, options?: { readonly device?: string }) => Promise<Capture>;
+  readonly capture: (filter?: string, options?: CaptureOptions) => Promise<Capture>;
   readonly snapshot: () => Promise<Snapshot>;
 };
 

@@ -1,0 +1,83 @@
+import { Command, CommanderError, Option } from "commander";
+import type { Context } from "./commands/context.ts";
+import type { KillProcess } from "./daemon/charon.ts";
+import { type ExitCode, exitCodes, Failure } from "./failure.ts";
+import { referenceFormats } from "./settings/reference.ts";
+
+/** Parses the command line and performs it; returns its exit code, or throws a Failure. */
+export const runCli = async (
+  argv: readonly string[],
+  context: Context & { readonly killProcess: KillProcess },
+): Promise<ExitCode> => {
+  let exitCode: ExitCode = exitCodes.ok;
+  const program = buildProgram(context, (code) => {
+    exitCode = code;
+  });
+  try {
+    await program.parseAsync(argv, { from: "user" });
+    return exitCode;
+  } catch (error) {
+    if (!(error instanceof CommanderError)) throw error;
+    // Help and version arrive here too, with exit code 0.
+    if (error.exitCode === 0) return exitCodes.ok;
+    const message = error.message.replace(/^error: /, "").split("\n")[0] ?? "unknown usage";
+    throw new Failure([{ message, hint: "vnf-ipsec --help shows the commands" }], exitCodes.usage);
+  }
+};
+
+const buildProgram = (
+  context: Context & { readonly killProcess: KillProcess },
+  finish: (exitCode: ExitCode) => void,
+): Command => {
+  const program = new Command("vnf-ipsec")
+    .description("Site-to-site IPsec VPN gateway: from environment variables to one end of a tunnel.")
+    .version(context.version, "-V, --version", "print the version")
+    .helpOption("-h, --help", "print help")
+    .helpCommand("help [command]", "print help for a command")
+    .exitOverride()
+    .configureOutput({
+      writeOut: (text) => context.stdout.write(text),
+      writeErr: (text) => context.stderr.write(text),
+      outputError: () => {},
+      getOutHasColors: () => context.stdout.hasColors,
+      getErrHasColors: () => context.stderr.hasColors,
+    })
+    .addHelpText("after", examples);
+
+  // Commands are imported when they are called, so that each start reads only what it needs.
+  program
+    .command("run", { isDefault: true })
+    .description("check, render, prepare the host and run the gateway in the foreground (default)")
+    .action(async () => finish(await (await import("./commands/run.ts")).run(context)));
+  program
+    .command("render")
+    .description("print the files that run would write and the commands it would execute; touches nothing")
+    .option("--show-secrets", "print secrets instead of ***")
+    .option("--output-dir <directory>", "write the files below this directory instead")
+    .option("--json", "print one JSON object")
+    .action(async (options) => finish((await import("./commands/render.ts")).render(context, options)));
+  program
+    .command("check")
+    .description("print every error and warning of the environment")
+    .option("--json", "print one JSON object")
+    .action(async (options) => finish((await import("./commands/check.ts")).check(context, options)));
+  program
+    .command("variables")
+    .description("print the reference of all variables")
+    .addOption(new Option("--format <format>", "form of the reference").choices([...referenceFormats]).default("table"))
+    .action(async (options) => finish((await import("./commands/variables.ts")).variables(context, options)));
+  return program;
+};
+
+const examples = `
+Examples:
+  docker run --rm -i --env-file moon.env vnf-ipsec check       is this environment good?
+  env $(cat moon.env) vnf-ipsec render                         what would it do?
+  ENVFILE=moon.env vnf-ipsec run                               be the gateway
+  ENVFILE=moon.env vnf-ipsec render --output-dir /tmp/moon     keep the files
+  vnf-ipsec variables --format env > moon.env                  begin a new environment
+
+Exit codes:
+  0 success, 64 usage, 69 something needed is unavailable, 70 the daemon will not stay up,
+  74 input or output, 77 permission, 78 the settings are wrong
+`;

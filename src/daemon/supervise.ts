@@ -1,0 +1,176 @@
+import { setTimeout as sleep } from "node:timers/promises";
+import { exitCodes, Failure } from "../failure.ts";
+import type { Log } from "../observe/log.ts";
+import { type Charon, type StartFailure, startCharon, type StartOptions } from "./charon.ts";
+import type { Control } from "./control.ts";
+import { type KeepUp, keepUp } from "./keep-up.ts";
+import { listLoadedChildren } from "./security-associations.ts";
+import { stopCharon } from "./stop-charon.ts";
+
+/** What charon is to hold at this moment; a reload changes it. */
+export type Expected = {
+  /** Names of the CHILD SAs that must be loaded; undefined when the operator wrote the configuration. */
+  readonly loaded: readonly string[] | undefined;
+  /** Names of those that must be up. */
+  readonly up: readonly string[];
+};
+
+export type Supervision = {
+  readonly log: Log;
+  readonly control: Control;
+  readonly start: Omit<StartOptions, "isStopping">;
+  readonly expected: () => Expected;
+  /** Reads everything again and has charon follow; returns what is expected from then on. */
+  readonly reload: (charon: Charon) => Promise<"changed" | "restart" | "unchanged">;
+  /** charon's last words, for when it will not stay up. */
+  readonly lastWords: () => readonly string[];
+  /** Called after charon was killed, which leaves in the kernel what it had installed there. */
+  readonly afterKill: () => Promise<void>;
+};
+
+/** Keeps charon running until a stop is asked for; throws when it will not stay up. */
+export const supervise = async (supervision: Supervision): Promise<void> => {
+  const { log, control } = supervision;
+  const deaths: number[] = [];
+  let restore: ReadonlySet<string> = new Set();
+  while (!control.isStopping()) {
+    const startedAt = performance.now();
+    const started = await startCharon({ ...supervision.start, isStopping: control.isStopping });
+    let end: string;
+    if (isFailure(started)) {
+      if (control.isStopping()) break;
+      end = started.failed;
+    } else {
+      const outcome = await watch(started, supervision, restore, startedAt);
+      if (outcome.kind === "stopped") return;
+      restore = outcome.installed;
+      if (outcome.kind === "restart") continue;
+      end = outcome.end;
+    }
+    await supervision.afterKill();
+    deaths.push(performance.now());
+    const recent = deaths.filter((time) => time > performance.now() - 60_000);
+    if (recent.length >= maximumDeathsPerMinute) throw willNotStayUp(end, supervision.lastWords());
+    const pause = pauseAfter(recent.length);
+    log.error({ event: "charon-died", reason: end, deaths: recent.length, pauseMilliseconds: pause }, "charon died and is started again");
+    await Promise.race([sleep(pause, undefined, { ref: true }), control.stop]);
+  }
+};
+
+const maximumDeathsPerMinute = 10;
+
+/** None after the first death, then 0.1 s, doubled up to 10 s. */
+const pauseAfter = (deaths: number): number => (deaths <= 1 ? 0 : Math.min(10_000, 100 * 2 ** (deaths - 2)));
+
+const isFailure = (started: Charon | StartFailure): started is StartFailure => "failed" in started;
+
+type Outcome =
+  | { readonly kind: "stopped" }
+  | { readonly kind: "died"; readonly end: string; readonly installed: ReadonlySet<string> }
+  | { readonly kind: "restart"; readonly installed: ReadonlySet<string> };
+
+/** One life of charon. */
+const watch = async (
+  charon: Charon,
+  supervision: Supervision,
+  restore: ReadonlySet<string>,
+  startedAt: number,
+): Promise<Outcome> => {
+  const { log, control, expected } = supervision;
+  const stop = control.stop.then((signal) => ({ kind: "stop", signal }) as const);
+  const died = charon.ended.then((end) => ({ kind: "died", end }) as const);
+  log.info({ event: "charon-started", pid: charon.pid }, "charon is running");
+  let keeper: KeepUp | undefined;
+  const ready = (async () => {
+    await whenLoaded(charon, expected().loaded, log);
+    keeper = await keepUp({ vici: charon.vici, log, expected: expected().up, restore });
+    log.info({ event: "ready", milliseconds: Math.round(performance.now() - startedAt) }, "the gateway is ready");
+  })().catch((error: unknown) => log.debug({ reason: String(error) }, "charon ended while it was loading"));
+
+  const reloads = reloadRequests(control);
+  try {
+    for (;;) {
+      const event = await Promise.race([stop, died, reloads.next()]);
+      if (event.kind === "stop") {
+        log.info({ event: "stopping", signal: event.signal }, "stopping");
+        keeper?.stop();
+        const { killed } = await stopCharon(charon, log, control.force);
+        if (killed) await supervision.afterKill();
+        return { kind: "stopped" };
+      }
+      if (event.kind === "died") {
+        charon.vici.close();
+        await charon.kill();
+        return { kind: "died", end: event.end, installed: keeper?.installed() ?? restore };
+      }
+      await Promise.race([ready, died]);
+      const effect = await Promise.race([supervision.reload(charon), died]);
+      if (effect === "restart") {
+        const installed = keeper?.installed() ?? restore;
+        keeper?.stop();
+        const { killed } = await stopCharon(charon, log, control.force);
+        if (killed) await supervision.afterKill();
+        return { kind: "restart", installed };
+      }
+      if (effect === "changed") keeper?.expect(expected().up);
+    }
+  } finally {
+    keeper?.stop();
+    reloads.close();
+  }
+};
+
+/** Requests that come while one is served are served together by the next. */
+const reloadRequests = (control: Control) => {
+  let pending = false;
+  let wake: (() => void) | undefined;
+  control.onReload(() => {
+    pending = true;
+    wake?.();
+  });
+  return {
+    next: (): Promise<{ readonly kind: "reload" }> =>
+      new Promise((resolve) => {
+        const serve = (): void => {
+          if (!pending) return;
+          pending = false;
+          resolve({ kind: "reload" });
+        };
+        wake = serve;
+        serve();
+      }),
+    close: () => control.onReload(() => {}),
+  };
+};
+
+/** starter loads connections a moment after charon is up, and tells nobody when it is through. */
+const whenLoaded = async (charon: Charon, children: readonly string[] | undefined, log: Log): Promise<void> => {
+  if (children === undefined) return;
+  const deadline = performance.now() + loadLimitMilliseconds;
+  for (;;) {
+    const loaded = await listLoadedChildren(charon.vici);
+    const missing = children.filter((name) => !loaded.has(name));
+    if (missing.length === 0) return;
+    if (performance.now() > deadline) {
+      log.error(
+        { event: "not-loaded", children: missing },
+        "charon has not loaded every connection; its messages above tell why",
+      );
+      return;
+    }
+    await sleep(5);
+  }
+};
+
+const loadLimitMilliseconds = 10_000;
+
+const willNotStayUp = (end: string, lastWords: readonly string[]): Failure =>
+  new Failure(
+    [
+      {
+        message: `charon died ${maximumDeathsPerMinute} times within a minute: ${end}`,
+        hint: lastWords.length === 0 ? "it said nothing" : `its last words: ${lastWords.join(" | ")}`,
+      },
+    ],
+    exitCodes.software,
+  );
