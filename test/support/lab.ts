@@ -122,7 +122,7 @@ export const createLab = async (request: LabRequest = {}): Promise<Lab> => {
     },
     captureWire: async (filter) =>
       together(
-        await Promise.all(doors.map(({ namespace }) => capture(namespace, filter, { direction: "out" }))),
+        await Promise.all(doors.map(({ namespace }) => capture(namespace, filter, { sentOnly: true }))),
       ),
     snapshot: async () =>
       Object.fromEntries(
