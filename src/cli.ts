@@ -2,7 +2,7 @@ import { Command, CommanderError, Option } from "commander";
 import type { Context } from "./commands/context.ts";
 import type { KillProcess } from "./daemon/charon.ts";
 import { type ExitCode, exitCodes, Failure } from "./failure.ts";
-import { referenceFormats } from "./settings/reference.ts";
+import { referenceFormats } from "./settings/reference-formats.ts";
 
 /** Parses the command line and performs it; returns its exit code, or throws a Failure. */
 export const runCli = async (

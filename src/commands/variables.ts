@@ -1,5 +1,6 @@
 import { type ExitCode, exitCodes } from "../failure.ts";
-import { type ReferenceFormat, renderReference } from "../settings/reference.ts";
+import { renderReference } from "../settings/reference.ts";
+import type { ReferenceFormat } from "../settings/reference-formats.ts";
 import type { Context } from "./context.ts";
 
 /** Prints the reference of all variables. */

@@ -1,4 +1,4 @@
-import * as z from "zod";
+import * as z from "zod/mini";
 import type { Problem, Result } from "../failure.ts";
 
 /** A value that passed its checks, with what the operator should still know about it. */
@@ -10,18 +10,24 @@ export type Parsed<T> =
   | { readonly ok: false; readonly problems: readonly Problem[]; readonly warnings: readonly Problem[] };
 
 /** A zod schema from a parser of ours: its problems become zod issues that carry our hint as a parameter. */
-export const checkedBy = <T>(parse: (text: string) => Parsed<T>): z.ZodType<Checked<T>, string> =>
-  z.string().transform((text, context): Checked<T> => {
-    const parsed = parse(text);
-    if (parsed.ok) return { value: parsed.value, warnings: parsed.warnings };
-    for (const { message, hint } of parsed.problems) {
-      context.addIssue({ code: "custom", message, params: { hint }, input: undefined });
-    }
-    return z.NEVER;
-  });
+export const checkedBy = <T>(parse: (text: string) => Parsed<T>): CheckedSchema<T> =>
+  z.pipe(
+    z.string(),
+    z.transform((text, context): Checked<T> => {
+      const parsed = parse(text);
+      if (parsed.ok) return { value: parsed.value, warnings: parsed.warnings };
+      for (const { message, hint } of parsed.problems) {
+        context.issues.push({ code: "custom", message, params: { hint }, input: undefined });
+      }
+      return z.NEVER;
+    }),
+  );
+
+/** `zod/mini` is zod without its fluent methods, which take longer to load than all our checks to run. */
+export type CheckedSchema<T> = z.ZodMiniType<Checked<T>, string>;
 
 /** The same for a parser that has one problem at most and no warnings. */
-export const checkedByResult = <T>(parse: (text: string) => Result<T>): z.ZodType<Checked<T>, string> =>
+export const checkedByResult = <T>(parse: (text: string) => Result<T>): CheckedSchema<T> =>
   checkedBy((text) => {
     const result = parse(text);
     return result.ok

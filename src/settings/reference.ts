@@ -1,8 +1,6 @@
-import * as z from "zod";
+import * as z from "zod/mini";
+import type { ReferenceFormat } from "./reference-formats.ts";
 import { definitionOf, groups, type VariableName, variableNames } from "./variables.ts";
-
-export const referenceFormats = ["table", "markdown", "env", "json-schema"] as const;
-export type ReferenceFormat = (typeof referenceFormats)[number];
 
 /** The reference of all variables, derived from their definitions. */
 export const renderReference = (format: ReferenceFormat): string => {

@@ -1,4 +1,4 @@
-import type * as z from "zod";
+import type * as z from "zod/mini";
 import { type Problem, quoted } from "../failure.ts";
 import { type Identity, identityOfEndpoint } from "../ipsec/identity.ts";
 import type { Network } from "../ipsec/network.ts";

@@ -1,7 +1,6 @@
-import type * as z from "zod";
 import { parseAddress, parseInterfaceAddress, parseLocalEndpoint, parseRemoteEndpoint } from "../ipsec/address.ts";
 import { parseIdentity } from "../ipsec/identity.ts";
-import { type Checked, checkedBy, checkedByResult, listOf } from "./checked.ts";
+import { type CheckedSchema, checkedBy, checkedByResult, listOf } from "./checked.ts";
 import {
   parseBoolean,
   parseConnectionName,
@@ -52,7 +51,7 @@ export type Variable<T = unknown> = {
   readonly secret?: true;
   /** The accepted words, where they are few; for JSON Schema and completion. */
   readonly words?: readonly string[];
-  readonly schema: z.ZodType<Checked<T>, string>;
+  readonly schema: CheckedSchema<T>;
 };
 
 const variable = <T, const V extends Variable<T>>(definition: V): V => definition;

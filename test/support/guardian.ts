@@ -27,7 +27,7 @@ for round in {1..500}; do
     for descriptor in "\${namespaces[@]}"; do
       if [[ $process/ns/net -ef /proc/self/fd/$descriptor || $process/ns/mnt -ef /proc/self/fd/$descriptor ]]; then
         survivors+=" \${process#/proc/}"
-        true "\${process#/proc/}"
+        kill -KILL "\${process#/proc/}"
       fi
     done
   done 2>/dev/null

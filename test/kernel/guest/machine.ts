@@ -25,13 +25,16 @@ export const qemu = process.arch === "arm64" ? "qemu-system-aarch64" : "qemu-sys
  */
 export const startMachine = async (parts: MachineParts, stdio: StdioOptions): Promise<ChildProcess> => {
   const rootSocket = join(parts.folder, "root.socket");
-  await serveRoot(rootSocket);
+  const server = await serveRoot(rootSocket);
   const argv = [qemu, ...processor(parts), ...boot(parts), ...root(rootSocket), ...port(parts)];
-  return spawnBound(argv, stdio);
+  const machine = spawnBound(argv, stdio);
+  // It ends by itself when QEMU goes, but waits forever for a QEMU that never came.
+  machine.once("close", () => server.kill());
+  return machine;
 };
 
-/** Resolves when virtiofsd waits for QEMU; it ends when QEMU goes. */
-const serveRoot = async (socket: string): Promise<void> => {
+/** Resolves when virtiofsd waits for QEMU. */
+const serveRoot = async (socket: string): Promise<ChildProcess> => {
   const server = spawnBound(
     ["unshare", "--mount", "sh", shareRoot, "/mnt", socket],
     ["ignore", "ignore", "pipe"],
@@ -46,6 +49,7 @@ const serveRoot = async (socket: string): Promise<void> => {
     });
     lines.on("close", () => reject(new Error(`virtiofsd did not start:\n${said.join("\n")}`)));
   });
+  return server;
 };
 
 const shareRoot = join(import.meta.dirname, "share-root.sh");

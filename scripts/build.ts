@@ -1,0 +1,107 @@
+import { spawnSync } from "node:child_process";
+import { chmodSync, mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { createRequire } from "node:module";
+import process from "node:process";
+import { fileURLToPath } from "node:url";
+import { type BuildOptions, build, type Plugin } from "esbuild";
+import { templateNames } from "../src/backend/templates.ts";
+
+/**
+ * Makes `dist/`: the whole program as one CommonJS file with compiled templates, and a launcher that has Node keep
+ * its compiled code beside it. Nothing else, no node_modules, is needed where it runs.
+ */
+const root = fileURLToPath(new URL("..", import.meta.url));
+const require = createRequire(import.meta.url);
+const handlebars = require("handlebars") as { precompile: (text: string, options: object) => string };
+
+rmSync(`${root}/dist`, { recursive: true, force: true });
+mkdirSync(`${root}/dist`);
+
+/** The compiled layouts in the place of the module that reads and compiles them. */
+const compiledTemplates: Plugin = {
+  name: "compiled-templates",
+  setup: (context) => {
+    context.onLoad({ filter: /src\/load-templates\.ts$/ }, () => ({ contents: templatesModule(), loader: "js", resolveDir: root }));
+  },
+};
+
+const templatesModule = (): string => {
+  const entries = templateNames.map((name) => {
+    const text = readFileSync(`${root}/templates/${name}.hbs`, "utf8");
+    return `${JSON.stringify(name)}: template(${handlebars.precompile(text, { noEscape: true, strict: true })})`;
+  });
+  return [
+    'import runtime from "handlebars/runtime.js";',
+    "const { template } = runtime;",
+    `const templates = {${entries.join(",\n")}};`,
+    "export const loadTemplates = () => templates;",
+  ].join("\n");
+};
+
+/** commander can start executables as commands; ours has none, and loading Node's module for that takes milliseconds. */
+const commanderWithoutPrograms: Plugin = {
+  name: "commander-without-programs",
+  setup: (context) => {
+    context.onResolve({ filter: /^node:child_process$/ }, ({ importer }) =>
+      importer.includes("/commander/") ? { path: "no-programs", namespace: "stub" } : undefined,
+    );
+    context.onLoad({ filter: /.*/, namespace: "stub" }, () => ({ contents: "module.exports = {};", loader: "js" }));
+  },
+};
+
+/** What only a running gateway needs is a file of its own, so that short commands do not read it. */
+const librariesOfRun = ["execa", "pino", "pino-pretty"] as const;
+
+const separateLibraries: Plugin = {
+  name: "separate-libraries",
+  setup: (context) =>
+    context.onResolve({ filter: new RegExp(`^(?:${librariesOfRun.join("|")})$`) }, ({ path, kind }) =>
+      kind === "entry-point" ? undefined : { path: `./${path}.cjs`, external: true },
+    ),
+};
+
+const common: BuildOptions = {
+  bundle: true,
+  platform: "node",
+  format: "cjs",
+  target: "node24",
+  outdir: `${root}/dist`,
+  outExtension: { ".js": ".cjs" },
+  // Not minified, so that a stack trace in a bug report can be read.
+  minify: false,
+  logLevel: "warning",
+  legalComments: "external",
+};
+
+await build({
+  ...common,
+  entryPoints: { "vnf-ipsec": `${root}/src/main.ts` },
+  plugins: [compiledTemplates, commanderWithoutPrograms, separateLibraries],
+});
+await build({ ...common, entryPoints: [...librariesOfRun] });
+
+// Without it Node would take the launcher, which has no extension, for a module as package.json says.
+writeFileSync(`${root}/dist/package.json`, '{ "type": "commonjs" }\n');
+writeFileSync(
+  `${root}/dist/vnf-ipsec`,
+  `#!/usr/bin/env node
+"use strict";
+const { join } = require("node:path");
+require("node:module").enableCompileCache({ directory: join(__dirname, "cache"), portable: true });
+require("./vnf-ipsec.cjs");
+`,
+);
+chmodSync(`${root}/dist/vnf-ipsec`, 0o755);
+
+// The first start fills the cache with what it runs, later ones do not add to it: take the one that runs most.
+const environment = {
+  PATH: process.env["PATH"] ?? "",
+  IPSEC_LOCALIP: "192.0.2.1",
+  IPSEC_REMOTEIP: "192.0.2.2",
+  IPSEC_LOCALNET: "10.1.0.0/16",
+  IPSEC_REMOTENET: "10.2.0.0/16",
+  IPSEC_PSK: "only-to-fill-the-cache-of-compiled-code",
+};
+const options = { env: environment, encoding: "utf8" } as const;
+const { status, stderr } = spawnSync(process.execPath, [`${root}/dist/vnf-ipsec`, "render"], options);
+if (status !== 0) throw new Error(`dist/vnf-ipsec render ended with ${status}: ${stderr}`);

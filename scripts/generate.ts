@@ -1,0 +1,44 @@
+import { readFileSync, writeFileSync } from "node:fs";
+import process from "node:process";
+import { markdownSummary, renderReference } from "../src/settings/reference.ts";
+
+/** Writes every text that derives from the variables; with `--check` it fails when one is stale instead. */
+const generated: readonly { readonly path: string; readonly text: (before: string) => string }[] = [
+  {
+    path: "README.md",
+    text: (before) =>
+      before.replace(/(<!-- variables -->\n)[\s\S]*?(<!-- \/variables -->)/, `$1\n${markdownSummary()}\n$2`),
+  },
+  { path: "docs/variables.md", text: () => `${introduction}\n${renderReference("markdown")}` },
+  { path: "docs/variables.schema.json", text: () => renderReference("json-schema") },
+  { path: ".env.example", text: () => renderReference("env") },
+];
+
+const introduction = `# Variables
+
+Generated from \`src/settings/variables.ts\` by \`npm run generate\`. The rules by which they are read are in the
+[README](../README.md#configuration).
+`;
+
+const isCheck = process.argv.includes("--check");
+const stale: string[] = [];
+for (const { path, text } of generated) {
+  const url = new URL(`../${path}`, import.meta.url);
+  const before = readIfPresent(url);
+  const after = text(before);
+  if (before === after) continue;
+  stale.push(path);
+  if (!isCheck) writeFileSync(url, after);
+}
+if (isCheck && stale.length > 0) {
+  process.stderr.write(`stale: ${stale.join(", ")}; run npm run generate\n`);
+  process.exitCode = 1;
+}
+
+function readIfPresent(url: URL): string {
+  try {
+    return readFileSync(url, "utf8");
+  } catch {
+    return "";
+  }
+}

@@ -1,0 +1,310 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { createLab, type Lab } from "../support/lab.ts";
+import type { Peer } from "../support/peer.ts";
+import type { Environment, SiteProcess } from "../support/site-process.ts";
+import type { PeerConnection } from "../support/swanctl-conf.ts";
+import { tunnelEnvironment, tunnelPsk } from "../support/tunnel-environment.ts";
+import { waitFor } from "../support/wait-for.ts";
+
+const psk = Buffer.from(tunnelPsk);
+
+/** A gateway of ours at moon, an independent strongSwan at sun, and who of them begins. */
+type Handshake = {
+  readonly title: string;
+  readonly gateway: (lab: Lab) => Environment;
+  readonly peer?: (lab: Lab) => Partial<PeerConnection>;
+  readonly initiator?: "gateway" | "peer";
+  readonly networks?: { readonly moon: readonly string[]; readonly sun: readonly string[] };
+  /** `local-ts === remote-ts` of each CHILD SA at the peer. */
+  readonly children?: readonly string[];
+  /** Fields of the peer's IKE SA, and of each of its CHILD SAs. */
+  readonly ikeSa?: Readonly<Record<string, string>>;
+  readonly childSa?: Readonly<Record<string, string>>;
+};
+
+const several = {
+  moon: ["10.1.0.0/24", "10.1.8.0/22"],
+  sun: ["10.2.0.0/24", "172.16.5.4/32"],
+} as const;
+
+const handshakes: readonly Handshake[] = [
+  {
+    title: "IKEv2 with the default ciphers",
+    gateway: () => ({}),
+    ikeSa: { version: "2", "encr-alg": "AES_GCM_16", "encr-keysize": "192", "prf-alg": "PRF_HMAC_SHA2_256", "dh-group": "ECP_256" },
+    childSa: { "encr-alg": "AES_GCM_16", "encr-keysize": "192" },
+  },
+  {
+    title: "IKEv1 with the default ciphers",
+    gateway: () => ({ IPSEC_KEYEXCHANGE: "ikev1" }),
+    peer: () => ({ version: 1, proposals: "aes192-sha256-modp3072", espProposals: "aes192-sha256-modp3072" }),
+    ikeSa: { version: "1", "encr-alg": "AES_CBC", "encr-keysize": "192", "dh-group": "MODP_3072" },
+    childSa: { "encr-alg": "AES_CBC", "integ-alg": "HMAC_SHA2_256_128", "dh-group": "MODP_3072" },
+  },
+  {
+    title: "IKEv2 with ciphers of the operator's choice",
+    gateway: () => ({ IPSEC_IKECIPHER: "aes256gcm16-prfsha384-ecp384", IPSEC_ESPCIPHER: "aes256gcm16-ecp384" }),
+    peer: () => ({ proposals: "aes256gcm16-prfsha384-ecp384", espProposals: "aes256gcm16-ecp384" }),
+    ikeSa: { version: "2", "encr-keysize": "256", "prf-alg": "PRF_HMAC_SHA2_384", "dh-group": "ECP_384" },
+    childSa: { "encr-alg": "AES_GCM_16", "encr-keysize": "256" },
+  },
+  {
+    title: "IKEv1 with ciphers of the operator's choice",
+    gateway: () => ({
+      IPSEC_KEYEXCHANGE: "ikev1",
+      IPSEC_IKECIPHER: "aes256-sha512-modp2048",
+      IPSEC_ESPCIPHER: "aes256-sha512-modp2048",
+    }),
+    peer: () => ({ version: 1, proposals: "aes256-sha512-modp2048", espProposals: "aes256-sha512-modp2048" }),
+    ikeSa: { version: "1", "encr-keysize": "256", "integ-alg": "HMAC_SHA2_512_256", "dh-group": "MODP_2048" },
+    childSa: { "integ-alg": "HMAC_SHA2_512_256", "dh-group": "MODP_2048" },
+  },
+  {
+    title: "either version of IKE, to a peer that speaks IKEv2",
+    gateway: () => ({ IPSEC_KEYEXCHANGE: "ike" }),
+    ikeSa: { version: "2" },
+  },
+  {
+    title: "either version of IKE, for a peer that begins with IKEv1",
+    gateway: () => ({ IPSEC_KEYEXCHANGE: "ike", IPSEC_START: "add" }),
+    peer: () => ({ version: 1, proposals: "aes192-sha256-modp3072", espProposals: "aes192-sha256-modp3072" }),
+    initiator: "peer",
+    ikeSa: { version: "1" },
+  },
+  {
+    title: "IKEv2 with several networks, which are one CHILD SA",
+    gateway: () => ({}),
+    networks: several,
+    children: ["10.2.0.0/24,172.16.5.4/32 === 10.1.0.0/24,10.1.8.0/22"],
+  },
+  {
+    title: "IKEv1 with several networks, each pair a CHILD SA",
+    gateway: () => ({ IPSEC_KEYEXCHANGE: "ikev1" }),
+    peer: () => ({ version: 1 }),
+    networks: several,
+    children: [
+      "10.2.0.0/24 === 10.1.0.0/24",
+      "10.2.0.0/24 === 10.1.8.0/22",
+      "172.16.5.4/32 === 10.1.0.0/24",
+      "172.16.5.4/32 === 10.1.8.0/22",
+    ],
+  },
+  { title: "IPSEC_START=start", gateway: () => ({ IPSEC_START: "start" }) },
+  { title: "IPSEC_START=route", gateway: () => ({ IPSEC_START: "route" }) },
+  { title: "IPSEC_START=route,start", gateway: () => ({ IPSEC_START: "route,start" }) },
+  { title: "IPSEC_START=add", gateway: () => ({ IPSEC_START: "add" }), initiator: "peer" },
+  { title: "IPSEC_IKEREAUTH=no", gateway: () => ({ IPSEC_IKEREAUTH: "no" }) },
+  {
+    title: "IPSEC_LOCALIP=%any, IKEv2",
+    gateway: (lab) => ({ IPSEC_LOCALIP: "%any", IPSEC_LOCALID: lab.moon.address }),
+  },
+  {
+    title: "IPSEC_LOCALIP=%any, IKEv1",
+    gateway: (lab) => ({ IPSEC_LOCALIP: "%any", IPSEC_LOCALID: lab.moon.address, IPSEC_KEYEXCHANGE: "ikev1" }),
+    peer: () => ({ version: 1 }),
+  },
+  {
+    title: "IPSEC_REMOTEIP=%any, IKEv2",
+    gateway: (lab) => ({ IPSEC_REMOTEIP: "%any", IPSEC_REMOTEID: lab.sun.address }),
+    initiator: "peer",
+  },
+  {
+    title: "IPSEC_REMOTEIP=%any, IKEv1",
+    gateway: (lab) => ({ IPSEC_REMOTEIP: "%any", IPSEC_REMOTEID: lab.sun.address, IPSEC_KEYEXCHANGE: "ikev1" }),
+    peer: () => ({ version: 1 }),
+    initiator: "peer",
+  },
+  {
+    title: "neither address known, identities instead",
+    gateway: () => ({
+      IPSEC_LOCALIP: "%any",
+      IPSEC_LOCALID: "moon.example.org",
+      IPSEC_REMOTEIP: "%any",
+      IPSEC_REMOTEID: "sun.example.org",
+    }),
+    peer: () => ({ localId: "sun.example.org", remoteId: "moon.example.org" }),
+    initiator: "peer",
+  },
+];
+
+for (const handshake of handshakes) {
+  test(`packets pass both ways, and none in clear: ${handshake.title}`, async () => {
+    const { networks } = handshake;
+    await using lab = await createLab(
+      networks === undefined ? {} : { moon: { networks: networks.moon }, sun: { networks: networks.sun } },
+    );
+    const witness = await lab.captureWire();
+    const { peer } = await tunnel(lab, handshake);
+    await pingEverything(lab);
+
+    const sa = await onlySa(peer);
+    assert.equal(sa.fields.state, "ESTABLISHED");
+    assert.equal(sa.fields.initiator === "yes", handshake.initiator === "peer");
+    assert.deepEqual(picked(sa.fields, handshake.ikeSa), handshake.ikeSa ?? {});
+    const children = sa.children.map((child) => `${child["local-ts"]} === ${child["remote-ts"]}`).sort();
+    assert.deepEqual(children, handshake.children ?? ["10.2.0.0/24 === 10.1.0.0/24"]);
+    for (const child of sa.children) {
+      assert.deepEqual(picked(child, handshake.childSa), handshake.childSa ?? {});
+    }
+    assertNothingInClear(await witness.stop());
+  });
+}
+
+for (const [forceUdp, version] of [["yes", 2], ["yes", 1], ["no", 2], ["no", 1]] as const) {
+  test(`IPSEC_FORCEUDP=${forceUdp} decides over the encapsulation in UDP, IKEv${version}`, async () => {
+    await using lab = await createLab();
+    const witness = await lab.captureWire();
+    await tunnel(lab, {
+      gateway: () => ({ IPSEC_FORCEUDP: forceUdp, IPSEC_KEYEXCHANGE: `ikev${version}` }),
+      peer: () => ({ version }),
+    });
+    await pingEverything(lab);
+    const packets = await witness.stop();
+    assertNothingInClear(packets);
+    const esp = packets.filter((line) => /ESP\(spi=/.test(line));
+    // ESP in user space is always in UDP: kernel-libipsec has no other socket.
+    const inUdp = forceUdp === "yes" || lab.dataPlane === "userspace";
+    assert.deepEqual([...new Set(esp.map((line) => /UDP-encap/.test(line)))], [inUdp]);
+  });
+}
+
+test("a reauthentication is what IPSEC_IKEREAUTH decides over", async () => {
+  await using lab = await createLab();
+  for (const [reauthenticate, wanted, other] of [
+    ["yes", "reauth-time", "rekey-time"],
+    ["no", "rekey-time", "reauth-time"],
+  ] as const) {
+    const { gateway, peer } = await tunnel(lab, { gateway: () => ({ IPSEC_IKEREAUTH: reauthenticate }) });
+    const fields = await ikeSaFields(lab);
+    assert.ok(Number(fields[wanted]) > 0, JSON.stringify(fields));
+    assert.equal(fields[other], undefined);
+    gateway.signal("SIGTERM");
+    await gateway.exited;
+    await peer.stop();
+  }
+});
+
+for (const version of [2, 1] as const) {
+  for (const what of ["--ike", "--child"] as const) {
+    test(`a tunnel that the peer deletes comes back by itself: ${what}, IKEv${version}`, async () => {
+      await using lab = await createLab();
+      const { gateway, peer } = await tunnel(lab, {
+        gateway: () => ({ IPSEC_KEYEXCHANGE: `ikev${version}` }),
+        peer: () => ({ version }),
+      });
+      await pingEverything(lab);
+      const from = peer.output().length;
+      const fromRecord = gateway.records().length;
+      await peer.swanctl("--terminate", what, "site");
+      await peer.waitForTunnel({ from });
+      await pingEverything(lab);
+      assert.equal((await onlySa(peer)).children.length, 1);
+      assert.deepEqual(diagnoses(gateway, fromRecord), []);
+    });
+  }
+}
+
+for (const [title, changes] of [
+  ["IKEv2", {}],
+  ["IKEv1, several networks", { IPSEC_KEYEXCHANGE: "ikev1" }],
+  ["either version", { IPSEC_KEYEXCHANGE: "ike" }],
+] as const) {
+  test(`two gateways of ours carry packets both ways, and none in clear: ${title}`, async () => {
+    await using lab = await createLab(
+      title.includes("several") ? { moon: { networks: several.moon }, sun: { networks: several.sun } } : {},
+    );
+    const witness = await lab.captureWire();
+    const sun = lab.sun.gateway(tunnelEnvironment(lab.sun, lab.moon, { IPSEC_START: "add", ...changes }));
+    await isReady(sun);
+    const moon = lab.moon.gateway(tunnelEnvironment(lab.moon, lab.sun, changes));
+    await isReady(moon);
+    await pingEverything(lab);
+    assertNothingInClear(await witness.stop());
+    for (const gateway of [moon, sun]) {
+      assert.deepEqual(diagnoses(gateway), []);
+      assert.ok(gateway.signal("SIGTERM"));
+      assert.deepEqual(await gateway.exited, { exitCode: 0, signal: null });
+    }
+  });
+}
+
+test("two gateways of ours that both begin end with packets passing", async () => {
+  await using lab = await createLab();
+  const gateways = [
+    lab.moon.gateway(tunnelEnvironment(lab.moon, lab.sun, { IPSEC_START: "start" })),
+    lab.sun.gateway(tunnelEnvironment(lab.sun, lab.moon, { IPSEC_START: "start" })),
+  ];
+  await Promise.all(gateways.map(isReady));
+  await pingEverything(lab);
+});
+
+type Ends = { readonly gateway: SiteProcess; readonly peer: Peer };
+
+/** Who answers is ready before the other begins. Resolves when both have the tunnel. */
+const tunnel = async (lab: Lab, handshake: Omit<Handshake, "title">): Promise<Ends> => {
+  const peerBegins = handshake.initiator === "peer";
+  const startGateway = async (): Promise<SiteProcess> => {
+    const gateway = lab.moon.gateway(tunnelEnvironment(lab.moon, lab.sun, handshake.gateway(lab)));
+    await isReady(gateway);
+    return gateway;
+  };
+  const startPeer = (): Promise<Peer> =>
+    lab.sun.peer({
+      connections: [{ psk, startAction: peerBegins ? "start" : "none", ...handshake.peer?.(lab) }],
+    });
+  const first = peerBegins ? await startGateway() : await startPeer();
+  const ends: Ends =
+    "sas" in first
+      ? { peer: first, gateway: await startGateway() }
+      : { gateway: first, peer: await startPeer() };
+  await Promise.all([
+    ends.peer.waitForTunnel(),
+    ends.gateway.waitForRecord((record) => /CHILD_SA \S+ established with SPIs/.test(`${record.message}`)),
+  ]);
+  return ends;
+};
+
+const isReady = (gateway: SiteProcess) => gateway.waitForRecord((record) => record.event === "ready");
+
+/** From every inner host to every other one, both ways; IKEv1 brings the pairs up one after the other. */
+const pingEverything = async (lab: Lab): Promise<void> => {
+  for (const [one, other] of [[lab.moon, lab.sun], [lab.sun, lab.moon]] as const) {
+    for (const from of one.hosts) {
+      for (const host of other.hosts) {
+        await waitFor(`an answer from ${host} to ${from}`, async () =>
+          (await one.ping(host, { from, count: 1 })).received === 1 ? true : undefined,
+        );
+        assert.equal((await one.ping(host, { from, count: 3, intervalSeconds: 0.002 })).received, 3);
+      }
+    }
+  }
+};
+
+/** IKE, ESP and ARP are all that may be seen; and ESP must be, or the capture saw nothing. */
+const assertNothingInClear = (packets: readonly string[]): void => {
+  assert.ok(packets.filter((line) => /ESP\(spi=/.test(line)).length >= 12, packets.join("\n"));
+  assert.deepEqual(packets.filter((line) => !/ESP\(spi=|isakmp| ARP, |isakmp-nat-keep-alive/.test(line)), []);
+};
+
+const onlySa = async (peer: Peer) => {
+  const [sa, ...others] = await peer.sas();
+  assert.ok(sa !== undefined && others.length === 0, `${others.length + (sa ? 1 : 0)} IKE SAs`);
+  return sa;
+};
+
+const picked = (fields: Readonly<Record<string, unknown>>, wanted: Readonly<Record<string, string>> = {}) =>
+  Object.fromEntries(Object.keys(wanted).map((name) => [name, fields[name]]));
+
+/** As our own charon lists its IKE SA. */
+const ikeSaFields = async (lab: Lab): Promise<Readonly<Record<string, string>>> => {
+  const listing = await lab.moon.run(["swanctl", "--list-sas", "--pretty"]);
+  return Object.fromEntries([...listing.matchAll(/^ {4}([a-z-]+) = (.*)$/gm)].map(([, name = "", value = ""]) => [name, value]));
+};
+
+const diagnoses = (gateway: SiteProcess, from = 0) =>
+  gateway
+    .records()
+    .slice(from)
+    .filter((record) => record.event === "diagnosis")
+    .map(({ cause, message }) => ({ cause, message }));
