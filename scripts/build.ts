@@ -21,7 +21,11 @@ mkdirSync(`${root}/dist`);
 const compiledTemplates: Plugin = {
   name: "compiled-templates",
   setup: (context) => {
-    context.onLoad({ filter: /src\/load-templates\.ts$/ }, () => ({ contents: templatesModule(), loader: "js", resolveDir: root }));
+    context.onLoad({ filter: /src\/load-templates\.ts$/ }, () => ({
+      contents: templatesModule(),
+      loader: "js",
+      resolveDir: root,
+    }));
   },
 };
 
@@ -45,7 +49,10 @@ const commanderWithoutPrograms: Plugin = {
     context.onResolve({ filter: /^node:child_process$/ }, ({ importer }) =>
       importer.includes("/commander/") ? { path: "no-programs", namespace: "stub" } : undefined,
     );
-    context.onLoad({ filter: /.*/, namespace: "stub" }, () => ({ contents: "module.exports = {};", loader: "js" }));
+    context.onLoad({ filter: /.*/, namespace: "stub" }, () => ({
+      contents: "module.exports = {};",
+      loader: "js",
+    }));
   },
 };
 
@@ -102,6 +109,14 @@ const environment = {
   IPSEC_REMOTENET: "10.2.0.0/16",
   IPSEC_PSK: "only-to-fill-the-cache-of-compiled-code",
 };
-const options = { env: environment, encoding: "utf8" } as const;
-const { status, stderr } = spawnSync(process.execPath, [`${root}/dist/vnf-ipsec`, "render"], options);
-if (status !== 0) throw new Error(`dist/vnf-ipsec render ended with ${status}: ${stderr}`);
+const loadLibraries = [
+  `require("node:module").enableCompileCache({ directory: ${JSON.stringify(`${root}/dist/cache`)}, portable: true });`,
+  ...librariesOfRun.map((name) => `require(${JSON.stringify(`${root}/dist/${name}.cjs`)});`),
+].join("\n");
+for (const words of [
+  [`${root}/dist/vnf-ipsec`, "render"],
+  ["-e", loadLibraries],
+]) {
+  const { status, stderr } = spawnSync(process.execPath, words, { env: environment, encoding: "utf8" });
+  if (status !== 0) throw new Error(`node ${words.join(" ")} ended with ${status}: ${stderr}`);
+}

@@ -1,7 +1,8 @@
 import { Command, CommanderError, Option } from "commander";
 import type { Context } from "./commands/context.ts";
-import type { KillProcess } from "./daemon/charon.ts";
-import { type ExitCode, exitCodes, Failure } from "./failure.ts";
+import type { KillProcess } from "./daemon/end-processes.ts";
+import { type ExitCode, exitCodes, Failure, type Problem, quoted } from "./failure.ts";
+import { nearest } from "./nearest.ts";
 import { referenceFormats } from "./settings/reference-formats.ts";
 
 /** Parses the command line and performs it; returns its exit code, or throws a Failure. */
@@ -20,10 +21,30 @@ export const runCli = async (
     if (!(error instanceof CommanderError)) throw error;
     // Help and version arrive here too, with exit code 0.
     if (error.exitCode === 0) return exitCodes.ok;
-    const message = error.message.replace(/^error: /, "").split("\n")[0] ?? "unknown usage";
-    throw new Failure([{ message, hint: "vnf-ipsec --help shows the commands" }], exitCodes.usage);
+    throw new Failure([describeUsage(error, argv, program)], exitCodes.usage);
   }
 };
+
+/** commander puts a suggestion on a second line; and takes a word that is no command for an argument of `run`. */
+const describeUsage = (error: CommanderError, argv: readonly string[], program: Command): Problem => {
+  const commands = program.commands.map((command) => command.name());
+  const words = argv.filter((word) => !word.startsWith("-"));
+  const named = words[0] === "help" ? words[1] : words[0];
+  if (named !== undefined && !commands.includes(named) && ambiguousCodes.has(error.code)) {
+    return { message: `unknown command ${quoted(named)}`, hint: suggestion(nearest(named, commands)) };
+  }
+  const [message = "", meant] = error.message.replace(/^error: /, "").split("\n");
+  return { message: printable(message), hint: suggestion(/Did you mean (\S+)\?/.exec(meant ?? "")?.[1]) };
+};
+
+/** What commander calls a word too many, and a `help` of what it does not know. */
+const ambiguousCodes: ReadonlySet<string> = new Set(["commander.excessArguments", "commander.help"]);
+
+const suggestion = (meant: string | undefined): string =>
+  meant === undefined ? "vnf-ipsec --help shows the commands" : `did you mean ${meant}?`;
+
+/** commander repeats the words of the user as they are. */
+const printable = (message: string): string => message.slice(0, 400).replace(/\p{Cc}/gu, "?");
 
 const buildProgram = (
   context: Context & { readonly killProcess: KillProcess },
@@ -64,7 +85,11 @@ const buildProgram = (
   program
     .command("variables")
     .description("print the reference of all variables")
-    .addOption(new Option("--format <format>", "form of the reference").choices([...referenceFormats]).default("table"))
+    .addOption(
+      new Option("--format <format>", "form of the reference")
+        .choices([...referenceFormats])
+        .default("table"),
+    )
     .action(async (options) => finish((await import("./commands/variables.ts")).variables(context, options)));
   return program;
 };

@@ -1,8 +1,8 @@
 #!/usr/bin/env node
 import process from "node:process";
-import { printProblems } from "./commands/print-problems.ts";
-import type { Output } from "./commands/context.ts";
 import { runCli } from "./cli.ts";
+import type { Output } from "./commands/context.ts";
+import { printProblems } from "./commands/print-problems.ts";
 import { createControl } from "./daemon/control.ts";
 import { exitCodes, Failure } from "./failure.ts";
 import { version } from "./version.ts";

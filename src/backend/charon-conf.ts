@@ -7,7 +7,11 @@ import type { Templates } from "./templates.ts";
  * Renders charon's own settings (strongswan.conf(5)), the same for every way of loading connections.
  * It is included after the plugins' files, so it names no more of theirs than it must.
  */
-export const renderCharonConf = (gateway: Gateway, dataplane: Dataplane, templates: Templates): ConfigFile => ({
+export const renderCharonConf = (
+  gateway: Gateway,
+  dataplane: Dataplane,
+  templates: Templates,
+): ConfigFile => ({
   path: "/etc/strongswan.d/charon.conf",
   mode: 0o644,
   ownedByDaemon: false,

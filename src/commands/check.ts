@@ -5,12 +5,19 @@ import { loadSettings } from "./load-settings.ts";
 import { printProblems } from "./print-problems.ts";
 
 /** Prints every error and warning of the environment. With `--json`, as one object on stdout. */
-export const check = (context: Context, options: { readonly json?: boolean; readonly init?: boolean }): ExitCode => {
+export const check = (
+  context: Context,
+  options: { readonly json?: boolean; readonly init?: boolean },
+): ExitCode => {
   const purpose: Purpose = options.init ? "init" : "gateway";
   if (options.json) return checkAsJson(context, purpose);
   const { warnings } = loadSettings(context.environment, purpose);
   printProblems("warning", warnings, context.stderr);
-  context.stdout.write(warnings.length === 0 ? "the environment is valid\n" : `the environment is valid, with ${warnings.length === 1 ? "a warning" : `${warnings.length} warnings`}\n`);
+  context.stdout.write(
+    warnings.length === 0
+      ? "the environment is valid\n"
+      : `the environment is valid, with ${warnings.length === 1 ? "a warning" : `${warnings.length} warnings`}\n`,
+  );
   return exitCodes.ok;
 };
 

@@ -1,6 +1,6 @@
 import { exitCodes, Failure, type Problem } from "../failure.ts";
 import { readEnvironment } from "../host/read-environment.ts";
-import { parseSettings, type Purpose, type Settings } from "../settings/settings.ts";
+import { type Purpose, parseSettings, type Settings } from "../settings/settings.ts";
 
 export type LoadedSettings = { readonly settings: Settings; readonly warnings: readonly Problem[] };
 
@@ -13,7 +13,9 @@ export const loadSettings = (
   const parsed = parseSettings(read.environment, purpose);
   const errors = [...read.errors, ...parsed.errors];
   if (parsed.settings === undefined || errors.length > 0) {
-    throw new Failure(errors, read.unreadable ? exitCodes.inputOutput : exitCodes.configuration, { warnings: parsed.warnings });
+    throw new Failure(errors, read.unreadable ? exitCodes.inputOutput : exitCodes.configuration, {
+      warnings: parsed.warnings,
+    });
   }
   return { settings: parsed.settings, warnings: parsed.warnings };
 };

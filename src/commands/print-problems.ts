@@ -3,7 +3,11 @@ import type { Problem } from "../failure.ts";
 import type { Output } from "./context.ts";
 
 /** Prints errors and warnings for people, each with its hint on a line of its own. */
-export const printProblems = (severity: "error" | "warning", problems: readonly Problem[], output: Output): void => {
+export const printProblems = (
+  severity: "error" | "warning",
+  problems: readonly Problem[],
+  output: Output,
+): void => {
   const colour = (text: string, format: "red" | "yellow" | "dim"): string =>
     output.hasColors ? styleText(format, text, { validateStream: false }) : text;
   const label = colour(`${severity}:`, severity === "error" ? "red" : "yellow");

@@ -4,10 +4,10 @@ import { styleText } from "node:util";
 import type { ConfigFile } from "../backend/config-file.ts";
 import { renderFiles } from "../backend/stroke/files.ts";
 import { revealedAsBase64 } from "../backend/stroke/render.ts";
+import { daemonCommand } from "../daemon/daemon-command.ts";
 import { type ExitCode, exitCodes, Failure } from "../failure.ts";
 import { type Dataplane, onDataplane } from "../gateway/dataplane.ts";
 import { buildGateway } from "../gateway/from-settings.ts";
-import { daemonCommand } from "../daemon/daemon-command.ts";
 import type { Gateway } from "../gateway/gateway.ts";
 import { hostRouteCommand } from "../host/plan.ts";
 import { pasteable } from "../host/step.ts";
@@ -40,7 +40,8 @@ export const render = (context: Context, options: RenderCommandOptions): ExitCod
   printProblems("warning", warnings, context.stderr);
   const commands = plannedCommands(gateway);
   if (options.outputDir !== undefined) writeInto(options.outputDir, files, context);
-  else if (options.json) context.stdout.write(`${JSON.stringify({ dataplane, files: files.map(describe), commands }, null, 2)}\n`);
+  else if (options.json)
+    context.stdout.write(`${JSON.stringify({ dataplane, files: files.map(describe), commands }, null, 2)}\n`);
   else print(files, commands, context);
   return exitCodes.ok;
 };
@@ -60,9 +61,15 @@ const plannedCommands = (gateway: Gateway): readonly PlannedCommand[] => [
 
 type PlannedCommand = { readonly when: "init" | "run"; readonly command: string };
 
-const print = (files: readonly ConfigFile[], commands: readonly PlannedCommand[], { stdout }: Context): void => {
-  const heading = (text: string): string => (stdout.hasColors ? styleText("bold", text, { validateStream: false }) : text);
-  for (const file of files) stdout.write(`${heading(`# ==> ${file.path} (mode ${modeText(file.mode)}) <==`)}\n${file.text}\n`);
+const print = (
+  files: readonly ConfigFile[],
+  commands: readonly PlannedCommand[],
+  { stdout }: Context,
+): void => {
+  const heading = (text: string): string =>
+    stdout.hasColors ? styleText("bold", text, { validateStream: false }) : text;
+  for (const file of files)
+    stdout.write(`${heading(`# ==> ${file.path} (mode ${modeText(file.mode)}) <==`)}\n${file.text}\n`);
   stdout.write(`${heading("# ==> commands <==")}\n`);
   for (const { when, command } of commands) stdout.write(`# ${when}\n${command}\n`);
 };
@@ -77,7 +84,9 @@ const writeInto = (directory: string, files: readonly ConfigFile[], { stderr }: 
       chmodSync(path, file.mode);
     } catch (error) {
       const message = `${path} cannot be written: ${(error as NodeJS.ErrnoException).code}`;
-      throw new Failure([{ message, hint: "check the directory of --output-dir" }], exitCodes.inputOutput, { cause: error });
+      throw new Failure([{ message, hint: "check the directory of --output-dir" }], exitCodes.inputOutput, {
+        cause: error,
+      });
     }
     stderr.write(`wrote ${path}\n`);
   }

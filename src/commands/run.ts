@@ -1,8 +1,10 @@
+import { renderCharonConf } from "../backend/charon-conf.ts";
+import type { ConfigFile } from "../backend/config-file.ts";
 import { managedDirectories, renderFiles } from "../backend/stroke/files.ts";
 import { revealedAsBase64 } from "../backend/stroke/render.ts";
-import type { ConfigFile } from "../backend/config-file.ts";
-import { renderCharonConf } from "../backend/charon-conf.ts";
-import { type Charon, type KillProcess, requireFreePorts } from "../daemon/charon.ts";
+import { type Charon, requireFreePorts } from "../daemon/charon.ts";
+import { claimHost } from "../daemon/claim.ts";
+import type { KillProcess } from "../daemon/end-processes.ts";
 import { followFiles, followManualFiles } from "../daemon/reload.ts";
 import { removeStaleFiles } from "../daemon/stale.ts";
 import { supervise } from "../daemon/supervise.ts";
@@ -10,28 +12,34 @@ import { type ExitCode, exitCodes, Failure, type Problem } from "../failure.ts";
 import { type Dataplane, onDataplane } from "../gateway/dataplane.ts";
 import { buildGateway } from "../gateway/from-settings.ts";
 import type { Connection, Gateway } from "../gateway/gateway.ts";
-import { applySteps, type Effects, undoAll } from "../host/apply.ts";
+import { applySteps, type Effects, undo, undoAll } from "../host/apply.ts";
 import { requireCapabilities } from "../host/capabilities.ts";
 import { chooseDataplane } from "../host/choose-dataplane.ts";
 import { daemonOwner } from "../host/daemon-owner.ts";
 import { inspectHost } from "../host/inspect.ts";
 import { openJournal } from "../host/journal.ts";
+import { removeKernelLeftovers } from "../host/kernel-leftovers.ts";
 import { hostRouteUndo, planHostRoutes } from "../host/plan.ts";
 import { requireIncludes } from "../host/require-includes.ts";
+import { requirePrograms } from "../host/require-programs.ts";
 import { childEnvironment, createRunProgram, type RunProgram } from "../host/run-program.ts";
-import { removeUnwanted, type WriteOptions, writeFiles, type Written } from "../host/write-files.ts";
-import { loadTemplates } from "../load-templates.ts";
+import { removeUnwanted, type WriteOptions, type Written, writeFiles } from "../host/write-files.ts";
 import { unsupportedBy } from "../ipsec/proposal-checks.ts";
+import { loadTemplates } from "../load-templates.ts";
 import { parseCharonLine } from "../observe/charon-line.ts";
 import { createDiagnostician } from "../observe/diagnostician.ts";
 import { charonRecord, createLog, type Log } from "../observe/log.ts";
 import type { Secret } from "../secret.ts";
 import type { Settings } from "../settings/settings.ts";
+import { ViciError } from "../vici/vici-error.ts";
 import type { Context } from "./context.ts";
 import { loadSettings } from "./load-settings.ts";
 
 /** Where the commands that take back our changes are kept, for whoever comes after a crash. */
 const journalPath = "/run/vnf-ipsec/undo.json";
+
+/** Which process is the gateway here, and which processes are its own. */
+const claimPath = "/run/vnf-ipsec/gateway.json";
 
 /** Checks everything, prepares the host, and keeps charon running until a stop is asked for. */
 export const run = async (context: Context & { readonly killProcess: KillProcess }): Promise<ExitCode> => {
@@ -48,26 +56,32 @@ export const run = async (context: Context & { readonly killProcess: KillProcess
   log.info({ event: "starting", version: context.version }, "vnf-ipsec starts");
   logWarnings(log, loaded.warnings);
   requireCapabilities();
+  requirePrograms(context.environment["PATH"]);
   if (!loaded.settings.gateway.IPSEC_USE_MANUAL_CONFIG) requireIncludes();
 
   const environment = childEnvironment(context.environment);
   const runProgram = createRunProgram(environment, log);
+  const { claim, hadPredecessor } = await claimHost(claimPath, context.killProcess, log);
   const effects: Effects = { runProgram, log, journal: openJournal(journalPath) };
-  await undoAll(effects);
-  await removeStaleFiles();
-  if (!loaded.settings.gateway.IPSEC_MANUAL_CHARON) requireFreePorts();
-
-  const dataplane = await decideDataplane(loaded.settings, runProgram, log);
-  let current = await plan(loaded.settings, dataplane, runProgram);
-  if (control.isStopping()) return exitCodes.ok;
-  const owner = daemonOwner();
-  const writeOptions: WriteOptions = { root: "", ...(owner === undefined ? {} : { owner }) };
   let written: Written | undefined;
   try {
+    await undoAll(effects);
+    removeStaleFiles();
+    if (!loaded.settings.gateway.IPSEC_MANUAL_CHARON) requireFreePorts();
+
+    const dataplane = await decideDataplane(loaded.settings, runProgram, log);
+    let current = await plan(loaded.settings, dataplane, runProgram);
+    if (control.isStopping()) return exitCodes.ok;
+    if (hadPredecessor) await removeKernelLeftovers(current.gateway, { runProgram, log });
+    const owner = daemonOwner();
+    const writeOptions: WriteOptions = { root: "", ...(owner === undefined ? {} : { owner }) };
     written = writeFiles(current.files, writeOptions);
     removeUnwanted(managedDirectories, current.files, writeOptions);
     logFiles(log, current);
-    await applySteps(planHostRoutes(current.gateway.hostRoutes, await inspectHostFor(current, runProgram)), effects);
+    await applySteps(
+      planHostRoutes(current.gateway.hostRoutes, await inspectHostFor(current, runProgram)),
+      effects,
+    );
 
     const lastWords: string[] = [];
     const diagnostician = createDiagnostician();
@@ -79,25 +93,37 @@ export const run = async (context: Context & { readonly killProcess: KillProcess
       if (lastWords.length > 5) lastWords.shift();
     };
     const reload = async (charon: Charon): Promise<"changed" | "restart" | "unchanged"> => {
+      const previous = current;
       try {
         const next = loadSettings(context.environment, "gateway");
         logWarnings(log, next.warnings);
         const planned = await plan(next.settings, dataplane, runProgram);
-        const previous = current;
-        secrets = [...secrets, ...secretsOf(next.settings)];
+        const move = await planHostRouteMove(previous.gateway, planned.gateway, effects);
+        if (control.isStopping()) return "unchanged";
+        secrets = [...secretsOf(previous.settings), ...secretsOf(next.settings)];
         const rewritten = writeFiles(planned.files, writeOptions);
+        await move().catch((error: unknown) => {
+          rewritten.rollBack();
+          throw error;
+        });
         removeUnwanted(managedDirectories, planned.files, writeOptions);
         written = mergeWritten(written, rewritten);
         current = planned;
         secrets = secretsOf(next.settings);
         log.level = logLevel(next.settings);
-        await moveHostRoutes(previous.gateway, planned.gateway, effects);
-        return await follow(charon, previous, planned, { runProgram, log });
       } catch (error) {
         if (!(error instanceof Failure)) throw error;
         logProblems(log, error);
         log.error({ event: "reload-refused" }, "nothing was changed: the gateway goes on as before");
         return "unchanged";
+      }
+      try {
+        return await follow(charon, previous, current, { runProgram, log });
+      } catch (error) {
+        if (!(error instanceof Failure || error instanceof ViciError)) throw error;
+        if (control.isStopping()) return "changed";
+        log.warn({ event: "reloaded", reason: error.message }, "charon did not follow the reload and starts anew");
+        return "restart";
       }
     };
     await supervise({
@@ -108,16 +134,19 @@ export const run = async (context: Context & { readonly killProcess: KillProcess
         onLine,
         expectPorts: !loaded.settings.gateway.IPSEC_MANUAL_CHARON,
         killProcess: context.killProcess,
+        record: claim.record,
       },
       expected: () => ({
-        loaded: current.manual ? undefined : childrenOf(current.gateway.connections).map((child) => child.name),
+        loaded: current.manual
+          ? undefined
+          : childrenOf(current.gateway.connections).map((child) => child.name),
         up: childrenOf(current.gateway.connections)
           .filter((child) => child.atOnce)
           .map((child) => child.name),
       }),
       reload,
       lastWords: () => lastWords,
-      afterKill: async () => {},
+      afterKill: () => removeKernelLeftovers(current.gateway, { runProgram, log }),
     });
     return exitCodes.ok;
   } catch (error) {
@@ -125,8 +154,8 @@ export const run = async (context: Context & { readonly killProcess: KillProcess
     throw error;
   } finally {
     await undoAll(effects);
-    await removeStaleFiles().catch(() => {});
     written?.restore();
+    claim.release();
     log.info({ event: "stopped" }, "vnf-ipsec has stopped");
   }
 };
@@ -153,11 +182,18 @@ const plan = async (settings: Settings, dataplane: Dataplane, runProgram: RunPro
 
 const decideDataplane = async (settings: Settings, runProgram: RunProgram, log: Log): Promise<Dataplane> => {
   const needsKernel = settings.gateway.IPSEC_VTI_KEY !== undefined;
-  const { dataplane, reason } = await chooseDataplane(settings.gateway.IPSEC_DATAPLANE, needsKernel, runProgram);
+  const { dataplane, reason } = await chooseDataplane(
+    settings.gateway.IPSEC_DATAPLANE,
+    needsKernel,
+    runProgram,
+  );
   if (reason === undefined) log.info({ event: "dataplane", dataplane }, `ESP runs in ${places[dataplane]}`);
   else {
     const hint = "slower, but it needs no kernel support; load the module esp4 for ESP in the kernel";
-    log.warn({ event: "dataplane", dataplane, reason, hint }, "the kernel has no ESP, so it runs in user space");
+    log.warn(
+      { event: "dataplane", dataplane, reason, hint },
+      "the kernel has no ESP, so it runs in user space",
+    );
   }
   if (dataplane === "userspace" && settings.gateway.IPSEC_MANUAL_CHARON) {
     log.warn(
@@ -176,7 +212,12 @@ const requireSupportedKeywords = async (gateway: Gateway, runProgram: RunProgram
     ...proposals,
     ...children.flatMap((child) => child.proposals),
   ]);
-  if (!proposals.some(({ algorithms }) => algorithms.some((one) => one.since !== undefined || one.removedIn !== undefined))) return;
+  if (
+    !proposals.some(({ algorithms }) =>
+      algorithms.some((one) => one.since !== undefined || one.removedIn !== undefined),
+    )
+  )
+    return;
   const { stdout } = await runProgram(["ipsec", "--version"]);
   const problems = unsupportedBy(proposals, stdout.split("\n")[0] ?? "");
   if (problems.length > 0) throw new Failure(problems, exitCodes.unavailable);
@@ -185,17 +226,23 @@ const requireSupportedKeywords = async (gateway: Gateway, runProgram: RunProgram
 const inspectHostFor = (current: Plan, runProgram: RunProgram) =>
   current.gateway.hostRoutes.length === 0 ? Promise.resolve({ mainRoutes: [] }) : inspectHost(runProgram);
 
-const moveHostRoutes = async (previous: Gateway, next: Gateway, effects: Effects): Promise<void> => {
-  if (JSON.stringify(previous.hostRoutes) === JSON.stringify(next.hostRoutes)) return;
-  const kept = new Set(next.hostRoutes.map(({ network }) => network.text));
-  for (const undo of effects.journal.entries()) {
-    const network = hostRouteUndo(undo);
-    if (network !== undefined && !kept.has(network)) {
-      await effects.runProgram(undo);
-      effects.journal.drop(undo);
-    }
-  }
-  await applySteps(planHostRoutes(next.hostRoutes, await inspectHost(effects.runProgram)), effects);
+/** Looks first, and fails then if at all; what it returns changes the host. */
+const planHostRouteMove = async (
+  previous: Gateway,
+  next: Gateway,
+  effects: Effects,
+): Promise<() => Promise<void>> => {
+  if (JSON.stringify(previous.hostRoutes) === JSON.stringify(next.hostRoutes)) return async () => {};
+  const steps = planHostRoutes(next.hostRoutes, await inspectHost(effects.runProgram));
+  return async () => {
+    await applySteps(steps, effects);
+    const kept = new Set(next.hostRoutes.map(({ network }) => network.text));
+    const outdated = effects.journal.entries().filter((argv) => {
+      const network = hostRouteUndo(argv);
+      return network !== undefined && !kept.has(network);
+    });
+    await undo(outdated, effects);
+  };
 };
 
 const follow = async (
@@ -216,7 +263,9 @@ const follow = async (
     return "changed";
   }
   const same = new Set(
-    next.gateway.connections.filter((one) => textOf(previous, one) === textOf(next, one)).map((one) => one.name),
+    next.gateway.connections
+      .filter((one) => textOf(previous, one) === textOf(next, one))
+      .map((one) => one.name),
   );
   const outdated = previous.gateway.connections.filter((one) => !same.has(one.name));
   const changed = next.gateway.connections.filter((one) => !same.has(one.name));
@@ -224,7 +273,17 @@ const follow = async (
     log.info({ event: "reloaded" }, "reloaded: no connection has changed");
     return "unchanged";
   }
-  await followFiles(charon, outdated, next.gateway.connections, effects);
+  const isKeptButItsKey = (one: Connection): boolean =>
+    connectionFile(previous, one) === connectionFile(next, one);
+  await followFiles(
+    charon,
+    {
+      connections: outdated.filter((one) => !isKeptButItsKey(one)),
+      keys: outdated.filter(isKeptButItsKey),
+    },
+    next.gateway.connections,
+    effects,
+  );
   log.info({ event: "reloaded", connections: changed.map((one) => one.name) }, "reloaded");
   return "changed";
 };
@@ -233,18 +292,25 @@ const follow = async (
 const charonNeedsRestart = (previous: Plan, next: Plan): boolean => {
   const old = charonConf(previous);
   if (old === undefined) return charonConf(next) !== undefined;
-  const quietly = renderCharonConf({ ...next.gateway, debug: previous.gateway.debug }, next.dataplane, loadTemplates());
+  const quietly = renderCharonConf(
+    { ...next.gateway, debug: previous.gateway.debug },
+    next.dataplane,
+    loadTemplates(),
+  );
   return quietly.text !== old;
 };
 
 const charonConf = ({ files }: Plan): string | undefined =>
   files.find((file) => file.path.endsWith("/charon.conf"))?.text;
 
-const textOf = ({ files }: Plan, { name }: Connection): string =>
-  files
-    .filter(({ path }) => path.endsWith(`/ipsec.${name}.conf`) || path.endsWith(`/ipsec.${name}.secrets`))
-    .map((file) => file.text)
-    .join("\n");
+const textOf = (plan: Plan, connection: Connection): string =>
+  `${connectionFile(plan, connection)}\n${textAt(plan, `/ipsec.${connection.name}.secrets`)}`;
+
+const connectionFile = (plan: Plan, { name }: Connection): string | undefined =>
+  textAt(plan, `/ipsec.${name}.conf`);
+
+const textAt = ({ files }: Plan, end: string): string | undefined =>
+  files.find(({ path }) => path.endsWith(end))?.text;
 
 /** The oldest record of a path knows what stood there before us. */
 const mergeWritten = (earlier: Written | undefined, later: Written): Written => ({
@@ -255,9 +321,11 @@ const mergeWritten = (earlier: Written | undefined, later: Written): Written => 
   },
 });
 
-const childrenOf = (connections: readonly Connection[]) => connections.flatMap((connection) => connection.children);
+const childrenOf = (connections: readonly Connection[]) =>
+  connections.flatMap((connection) => connection.children);
 
-const secretsOf = (settings: Settings): readonly Secret[] => settings.connections.map((connection) => connection.IPSEC_PSK);
+const secretsOf = (settings: Settings): readonly Secret[] =>
+  settings.connections.map((connection) => connection.IPSEC_PSK);
 
 const logLevel = ({ gateway }: Settings) =>
   gateway.DEBUG && !["trace", "debug"].includes(gateway.LOG_LEVEL) ? "debug" : gateway.LOG_LEVEL;
@@ -268,7 +336,8 @@ const logWarnings = (log: Log, warnings: readonly Problem[]): void => {
 
 const logProblems = (log: Log, failure: Failure): void => {
   logWarnings(log, failure.warnings);
-  for (const { variable, message, hint } of failure.problems) log.error({ event: "failure", variable, hint }, message);
+  for (const { variable, message, hint } of failure.problems)
+    log.error({ event: "failure", variable, hint }, message);
 };
 
 /** With DEBUG the written files are logged; the scrubber would mask their secrets, but they are rendered masked anyway. */

@@ -1,9 +1,12 @@
+import { spawn } from "node:child_process";
 import { createInterface } from "node:readline";
 import { setTimeout as sleep } from "node:timers/promises";
 import { exitCodes, Failure } from "../failure.ts";
 import { connectVici, type ViciClient } from "../vici/client.ts";
 import { daemonCommand } from "./daemon-command.ts";
+import { type KillProcess, killDaemon, untilGone } from "./end-processes.ts";
 import { runPaths } from "./paths.ts";
+import { identify, isAlive, type ProcessIdentity } from "./process-identity.ts";
 import { removeStaleFiles, runningDaemon } from "./stale.ts";
 import { boundUdpPorts, ikePorts } from "./udp-ports.ts";
 
@@ -11,12 +14,14 @@ import { boundUdpPorts, ikePorts } from "./udp-ports.ts";
 export type Charon = {
   readonly vici: ViciClient;
   readonly pid: number;
-  /** Settles with what is known of its end when charon is gone or no longer answers. Never rejects. */
+  /** Settles with what is known of it when starter has ended or charon no longer answers. Never rejects. */
   readonly ended: Promise<string>;
   /** Has starter read ipsec.conf again and load what differs. */
   readonly update: () => void;
   /** Asks both to end; charon then says goodbye to its peers. */
   readonly terminate: () => void;
+  /** Whether both are gone within the limit. */
+  readonly gone: (limitMilliseconds: number) => Promise<boolean>;
   /** Ends both at once, and settles when they are gone. */
   readonly kill: () => Promise<void>;
 };
@@ -28,58 +33,72 @@ export type StartOptions = {
   readonly expectPorts: boolean;
   readonly isStopping: () => boolean;
   readonly killProcess: KillProcess;
+  /** Told of every process that must not outlive this one. */
+  readonly record: (processes: readonly ProcessIdentity[]) => void;
 };
-
-/** Sends a signal; a process that is gone is no fault. */
-export type KillProcess = (pid: number, signal: NodeJS.Signals) => void;
 
 /** charon did not come up; the message says what is known. */
 export type StartFailure = { readonly failed: string };
 
 /**
  * Starts charon by `ipsec start --nofork`, which becomes starter: it starts charon, loads the connections and
- * stays. Resolves when charon answers over vici and has its ports.
+ * stays. Resolves when charon answers over vici and has its ports; once a stop is asked for, as soon as it answers.
  * starter would restart a dead charon only after five seconds, and ends with 0 when charon cannot initialise
  * (starter.c), so both processes are watched here and always replaced together.
  */
 export const startCharon = async (options: StartOptions): Promise<Charon | StartFailure> => {
-  await removeStaleFiles();
-  const { execa } = await import("execa");
+  removeStaleFiles();
   const [program, ...words] = daemonCommand;
-  const starter = execa(program, words, {
-    env: options.environment,
-    extendEnv: false,
-    stdin: "ignore",
-    buffer: false,
-    reject: false,
-    cleanup: false,
-  });
+  // Not execa: its result waits for the pipes, which charon keeps open when starter ends alone.
+  const starter = spawn(program, words, { env: options.environment, stdio: ["ignore", "pipe", "pipe"] });
   for (const input of [starter.stdout, starter.stderr]) createInterface({ input }).on("line", options.onLine);
   let end: string | undefined;
-  const starterEnded = starter.then((result) => {
-    end = describeEnd(result);
-    return end;
+  const starterEnded = new Promise<string>((resolve) => {
+    const settle = (words: string): void => {
+      end ??= words;
+      resolve(end);
+    };
+    starter.once("error", ({ message }) => settle(`ipsec could not be started: ${message}`));
+    starter.once("exit", (exitCode, signal) => settle(describeEnd(exitCode, signal)));
   });
+  const processes: ProcessIdentity[] = [];
+  const remember = (pid: number | undefined): void => {
+    const process = pid === undefined ? undefined : identify(pid);
+    if (process === undefined || processes.some((known) => known.pid === process.pid)) return;
+    processes.push(process);
+    options.record(processes);
+  };
+  remember(starter.pid);
   const kill = async (): Promise<void> => {
-    // starter first, so that it does not see charon die and restart it.
-    starter.kill("SIGKILL");
-    const pid = runningDaemon();
-    if (pid !== undefined) options.killProcess(pid, "SIGKILL");
-    // The pipes stay open as long as charon has them: their end is the end of both.
-    await starterEnded;
+    remember(runningDaemon());
+    await killDaemon(processes, options.killProcess);
+  };
+  const terminate = (): void => {
+    starter.kill("SIGTERM");
+    // Without its starter charon is to be asked itself.
+    if (end !== undefined) for (const { pid } of processes.filter(isAlive)) options.killProcess(pid, "SIGTERM");
   };
 
   const { vici, pid } = await whenReady(options, () => end !== undefined);
+  remember(pid);
   if (vici === undefined || pid === undefined) {
+    if (options.isStopping()) {
+      terminate();
+      await untilGone(processes, startingLimitMilliseconds);
+    }
     await kill();
     return { failed: end ?? "charon did not start" };
   }
   return {
     vici,
     pid,
-    ended: Promise.race([starterEnded, vici.closed.then(() => "charon closed its control socket")]),
+    ended: Promise.race([
+      starterEnded,
+      vici.closed.then((reason) => reason?.message ?? "the control connection was closed"),
+    ]),
     update: () => starter.kill("SIGHUP"),
-    terminate: () => starter.kill("SIGTERM"),
+    terminate,
+    gone: (limitMilliseconds) => untilGone(processes, limitMilliseconds),
     kill,
   };
 };
@@ -88,32 +107,43 @@ export const startCharon = async (options: StartOptions): Promise<Charon | Start
 const startLimitMilliseconds = 10_000;
 const pollMilliseconds = 5;
 
+/** For starter to end a charon that was not up yet when the stop was asked for. */
+const startingLimitMilliseconds = 2_000;
+
 const whenReady = async (
   { expectPorts, isStopping }: StartOptions,
   hasEnded: () => boolean,
 ): Promise<{ readonly vici?: ViciClient; readonly pid?: number }> => {
-  const deadline = Date.now() + startLimitMilliseconds;
+  const deadline = performance.now() + startLimitMilliseconds;
   let vici: ViciClient | undefined;
-  while (!hasEnded() && !isStopping() && Date.now() < deadline) {
+  while (!hasEnded() && performance.now() < deadline) {
     vici ??= await connectAnswering();
     const pid = runningDaemon();
-    if (vici !== undefined && pid !== undefined && (!expectPorts || portsAreBound())) return { vici, pid };
+    // At a stop charon may have greeted peers already, so it is stopped by the same rules as one that is ready.
+    if (vici !== undefined && pid !== undefined && (!expectPorts || portsAreBound() || isStopping())) return { vici, pid };
+    if (vici === undefined && isStopping()) return {};
     await sleep(pollMilliseconds);
   }
   vici?.close();
   return {};
 };
 
-/** A socket that accepts proves nothing: a stopped charon's does, until its queue is full. */
+/**
+ * A socket that accepts proves nothing: a stopped charon's does, until its queue is full.
+ * charon answers everything that is asked here at once, so one that takes seconds hangs and is replaced.
+ */
 const connectAnswering = async (): Promise<ViciClient | undefined> => {
   try {
-    const vici = await connectVici(runPaths.vici, { unref: true });
-    await vici.request("version");
+    const vici = await connectVici(runPaths.vici, { unref: true, timeoutMs: answerLimitMilliseconds });
+    await vici.request("version", {}, { timeoutMs: firstAnswerLimitMilliseconds });
     return vici;
   } catch {
     return undefined;
   }
 };
+
+const answerLimitMilliseconds = 5_000;
+const firstAnswerLimitMilliseconds = 1_000;
 
 const portsAreBound = (): boolean => {
   const bound = boundUdpPorts();
@@ -136,12 +166,5 @@ export const requireFreePorts = (): void => {
   );
 };
 
-const describeEnd = (result: {
-  readonly signal?: string | undefined;
-  readonly exitCode?: number | undefined;
-  readonly code?: string | undefined;
-}): string => {
-  if (result.signal !== undefined) return `starter was ended by ${result.signal}`;
-  if (result.exitCode === undefined) return `ipsec could not be started: ${result.code ?? "unknown error"}`;
-  return `starter ended with exit code ${result.exitCode}`;
-};
+const describeEnd = (exitCode: number | null, signal: NodeJS.Signals | null): string =>
+  signal === null ? `starter ended with exit code ${exitCode}` : `starter was ended by ${signal}`;

@@ -5,7 +5,7 @@ export type Control = {
   readonly isStopping: () => boolean;
   /** Settles at the second: end now, whatever is left. */
   readonly force: Promise<void>;
-  /** SIGHUP: read everything again. */
+  /** SIGHUP: read everything again. One that came while nobody listened is told to the first one at once. */
   readonly onReload: (listener: () => void) => void;
 };
 
@@ -17,19 +17,25 @@ export const createControl = (): Control & {
   const force = Promise.withResolvers<void>();
   let stopping = false;
   let reload: (() => void) | undefined;
+  let reloadMissed = false;
   return {
     stop: stop.promise,
     isStopping: () => stopping,
     force: force.promise,
     onReload: (listener) => {
       reload = listener;
+      if (!reloadMissed) return;
+      reloadMissed = false;
+      listener();
     },
     requestStop: (signal) => {
       if (stopping) force.resolve();
       stopping = true;
       stop.resolve(signal);
     },
-    // Before the gateway is up there is nothing to read again: it is reading just now.
-    requestReload: () => reload?.(),
+    requestReload: () => {
+      if (reload === undefined) reloadMissed = true;
+      else reload();
+    },
   };
 };

@@ -1,34 +1,50 @@
 import { setTimeout as sleep } from "node:timers/promises";
-import type { Connection } from "../gateway/gateway.ts";
 import { exitCodes, Failure } from "../failure.ts";
+import type { Connection } from "../gateway/gateway.ts";
 import type { RunProgram } from "../host/run-program.ts";
 import type { Log } from "../observe/log.ts";
 import type { Charon } from "./charon.ts";
 import { listIkeSas, listLoadedChildren } from "./security-associations.ts";
 
+/** What charon holds and the files no longer say. */
+export type Outdated = {
+  /** Changed or gone. */
+  readonly connections: readonly Connection[];
+  /** Those with another key and nothing else: starter, which sees no keys, would not load them again. */
+  readonly keys: readonly Connection[];
+};
+
 /**
- * Has charon follow files that have been written already. Only `outdated` connections (changed or gone) are taken
- * from it, with their SAs; starter then loads what it finds new. The others keep their tunnels.
+ * Has charon follow files that have been written already. Only what is outdated loses its SAs, and leaves charon
+ * where starter then loads it anew. The others keep their tunnels.
  */
 export const followFiles = async (
   charon: Charon,
-  outdated: readonly Connection[],
+  outdated: Outdated,
   wanted: readonly Connection[],
   effects: { readonly runProgram: RunProgram; readonly log: Log },
 ): Promise<void> => {
   const { runProgram, log } = effects;
   // Before the connections, since starter may initiate what it loads.
   await runOrFail(runProgram, ["ipsec", "rereadsecrets"]);
-  const names = new Set(outdated.flatMap((connection) => connection.children.map((child) => child.name)));
-  for (const connection of outdated) {
+  const names = new Set(
+    [...outdated.connections, ...outdated.keys].flatMap(({ children }) =>
+      children.map((child) => child.name),
+    ),
+  );
+  for (const connection of outdated.connections) {
     for (const child of connection.children) {
-      log.info({ event: "connection-unloaded", connection: connection.name, child: child.name }, "unload what has changed");
+      log.info(
+        { event: "connection-unloaded", connection: connection.name, child: child.name },
+        "unload what has changed",
+      );
       if (child.onTraffic) await runProgram(["ipsec", "unroute", child.name]);
       await runProgram(["ipsec", "stroke", "delete", child.name]);
     }
   }
   for (const sa of await listIkeSas(charon.vici)) {
-    if (names.has(sa.connection)) await charon.vici.request("terminate", { "ike-id": sa.uniqueId, timeout: "-1" });
+    if (names.has(sa.connection))
+      await charon.vici.request("terminate", { "ike-id": sa.uniqueId, timeout: "-1" });
   }
   charon.update();
   const expected = wanted.flatMap((connection) => connection.children.map((child) => child.name));
@@ -44,7 +60,10 @@ export const followManualFiles = async (charon: Charon, runProgram: RunProgram):
 const runOrFail = async (runProgram: RunProgram, argv: readonly [string, ...string[]]): Promise<void> => {
   const { exitCode, stderr } = await runProgram(argv);
   if (exitCode === 0) return;
-  throw new Failure([{ message: `${argv.join(" ")} failed: ${stderr || `exit code ${exitCode}`}` }], exitCodes.unavailable);
+  throw new Failure(
+    [{ message: `${argv.join(" ")} failed: ${stderr || `exit code ${exitCode}`}` }],
+    exitCodes.unavailable,
+  );
 };
 
 /** starter answers no question; what charon lists tells when it is through. */

@@ -7,6 +7,8 @@ export type IkeSa = {
   readonly uniqueId: string;
   /** `CONNECTING`, `ESTABLISHED`, `REKEYING`, `DELETING`, … */
   readonly state: string;
+  /** Whether the peer has sent anything: only then can it hold the SA for established. */
+  readonly peerAnswered: boolean;
   readonly children: readonly { readonly name: string; readonly state: string }[];
 };
 
@@ -18,6 +20,7 @@ export const listIkeSas = async (vici: ViciClient): Promise<readonly IkeSa[]> =>
         connection,
         uniqueId: textOf(sa, "uniqueid") ?? "",
         state: textOf(sa, "state") ?? "",
+        peerAnswered: textOf(sa, "initiator") !== "yes" || !/^0*$/.test(textOf(sa, "responder-spi") ?? ""),
         children: sectionsOf(sectionOf(sa, "child-sas")).map(([, child]) => ({
           name: textOf(child, "name") ?? "",
           state: textOf(child, "state") ?? "",

@@ -1,7 +1,7 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import { exitCodes, Failure } from "../failure.ts";
 import type { Log } from "../observe/log.ts";
-import { type Charon, type StartFailure, startCharon, type StartOptions } from "./charon.ts";
+import { type Charon, type StartFailure, type StartOptions, startCharon } from "./charon.ts";
 import type { Control } from "./control.ts";
 import { type KeepUp, keepUp } from "./keep-up.ts";
 import { listLoadedChildren } from "./security-associations.ts";
@@ -32,16 +32,20 @@ export type Supervision = {
 export const supervise = async (supervision: Supervision): Promise<void> => {
   const { log, control } = supervision;
   const deaths: number[] = [];
+  const reloads = reloadRequests(control);
   let restore: ReadonlySet<string> = new Set();
   while (!control.isStopping()) {
     const startedAt = performance.now();
     const started = await startCharon({ ...supervision.start, isStopping: control.isStopping });
     let end: string;
     if (isFailure(started)) {
-      if (control.isStopping()) break;
+      if (control.isStopping()) {
+        await supervision.afterKill();
+        return;
+      }
       end = started.failed;
     } else {
-      const outcome = await watch(started, supervision, restore, startedAt);
+      const outcome = await watch(started, { ...supervision, reloads }, restore, startedAt);
       if (outcome.kind === "stopped") return;
       restore = outcome.installed;
       if (outcome.kind === "restart") continue;
@@ -52,7 +56,10 @@ export const supervise = async (supervision: Supervision): Promise<void> => {
     const recent = deaths.filter((time) => time > performance.now() - 60_000);
     if (recent.length >= maximumDeathsPerMinute) throw willNotStayUp(end, supervision.lastWords());
     const pause = pauseAfter(recent.length);
-    log.error({ event: "charon-died", reason: end, deaths: recent.length, pauseMilliseconds: pause }, "charon died and is started again");
+    log.error(
+      { event: "charon-died", reason: end, deaths: recent.length, pauseMilliseconds: pause },
+      "charon died and is started again",
+    );
     await Promise.race([sleep(pause, undefined, { ref: true }), control.stop]);
   }
 };
@@ -72,56 +79,82 @@ type Outcome =
 /** One life of charon. */
 const watch = async (
   charon: Charon,
-  supervision: Supervision,
+  supervision: Supervision & { readonly reloads: ReloadRequests },
   restore: ReadonlySet<string>,
   startedAt: number,
 ): Promise<Outcome> => {
-  const { log, control, expected } = supervision;
+  const { log, control, expected, reloads } = supervision;
   const stop = control.stop.then((signal) => ({ kind: "stop", signal }) as const);
   const died = charon.ended.then((end) => ({ kind: "died", end }) as const);
   log.info({ event: "charon-started", pid: charon.pid }, "charon is running");
   let keeper: KeepUp | undefined;
+  let over = false;
   const ready = (async () => {
     await whenLoaded(charon, expected().loaded, log);
-    keeper = await keepUp({ vici: charon.vici, log, expected: expected().up, restore });
+    const keeping = await keepUp({ vici: charon.vici, log, expected: expected().up, restore });
+    if (over) {
+      keeping.stop();
+      return;
+    }
+    keeper = keeping;
     log.info({ event: "ready", milliseconds: Math.round(performance.now() - startedAt) }, "the gateway is ready");
   })().catch((error: unknown) => log.debug({ reason: String(error) }, "charon ended while it was loading"));
+  const stopKeeping = (): ReadonlySet<string> => {
+    over = true;
+    keeper?.stop();
+    return keeper?.installed() ?? restore;
+  };
+  const endCharon = async (): Promise<void> => {
+    const { killed } = await stopCharon(charon, log, control.force);
+    if (killed) await supervision.afterKill();
+  };
 
-  const reloads = reloadRequests(control);
+  // With charon gone whatever a reload waits for fails at once; what it has changed must be known before it is undone.
+  let reloading: Promise<unknown> = Promise.resolve();
   try {
     for (;;) {
       const event = await Promise.race([stop, died, reloads.next()]);
-      if (event.kind === "stop") {
-        log.info({ event: "stopping", signal: event.signal }, "stopping");
-        keeper?.stop();
-        const { killed } = await stopCharon(charon, log, control.force);
-        if (killed) await supervision.afterKill();
-        return { kind: "stopped" };
+      const effect =
+        event.kind === "reload"
+          ? await Promise.race([
+              stop,
+              died,
+              ready.then(() => {
+                const reload = control.isStopping() ? Promise.resolve("unchanged" as const) : supervision.reload(charon);
+                reloading = reload.catch(() => {});
+                return reload;
+              }),
+            ])
+          : event;
+      if (effect === "unchanged") continue;
+      if (effect === "changed") {
+        keeper?.expect(expected().up);
+        continue;
       }
-      if (event.kind === "died") {
-        charon.vici.close();
-        await charon.kill();
-        return { kind: "died", end: event.end, installed: keeper?.installed() ?? restore };
-      }
-      await Promise.race([ready, died]);
-      const effect = await Promise.race([supervision.reload(charon), died]);
+      const installed = stopKeeping();
       if (effect === "restart") {
-        const installed = keeper?.installed() ?? restore;
-        keeper?.stop();
-        const { killed } = await stopCharon(charon, log, control.force);
-        if (killed) await supervision.afterKill();
+        await endCharon();
         return { kind: "restart", installed };
       }
-      if (effect === "changed") keeper?.expect(expected().up);
+      if (effect.kind === "died") {
+        charon.vici.close();
+        await charon.kill();
+        return { kind: "died", end: effect.end, installed };
+      }
+      log.info({ event: "stopping", signal: effect.signal }, "stopping");
+      await endCharon();
+      return { kind: "stopped" };
     }
   } finally {
-    keeper?.stop();
-    reloads.close();
+    stopKeeping();
+    await reloading;
   }
 };
 
-/** Requests that come while one is served are served together by the next. */
-const reloadRequests = (control: Control) => {
+type ReloadRequests = { readonly next: () => Promise<{ readonly kind: "reload" }> };
+
+/** Requests that come while one is served, or while charon starts anew, are served together by the next. */
+const reloadRequests = (control: Control): ReloadRequests => {
   let pending = false;
   let wake: (() => void) | undefined;
   control.onReload(() => {
@@ -129,7 +162,7 @@ const reloadRequests = (control: Control) => {
     wake?.();
   });
   return {
-    next: (): Promise<{ readonly kind: "reload" }> =>
+    next: () =>
       new Promise((resolve) => {
         const serve = (): void => {
           if (!pending) return;
@@ -139,12 +172,15 @@ const reloadRequests = (control: Control) => {
         wake = serve;
         serve();
       }),
-    close: () => control.onReload(() => {}),
   };
 };
 
 /** starter loads connections a moment after charon is up, and tells nobody when it is through. */
-const whenLoaded = async (charon: Charon, children: readonly string[] | undefined, log: Log): Promise<void> => {
+const whenLoaded = async (
+  charon: Charon,
+  children: readonly string[] | undefined,
+  log: Log,
+): Promise<void> => {
   if (children === undefined) return;
   const deadline = performance.now() + loadLimitMilliseconds;
   for (;;) {

@@ -11,7 +11,11 @@ export const onDataplane = (gateway: Gateway, dataplane: Dataplane): Gateway => 
   if (dataplane === "kernel") return gateway;
   const connections = gateway.connections.map((connection) => ({
     ...connection,
-    children: connection.children.map((child) => ({ ...child, onTraffic: false, atOnce: child.atOnce || child.onTraffic })),
+    children: connection.children.map((child) => ({
+      ...child,
+      onTraffic: false,
+      atOnce: child.atOnce || child.onTraffic,
+    })),
   }));
   return { ...gateway, connections };
 };

@@ -1,6 +1,6 @@
 import type { Network } from "../ipsec/network.ts";
-import { usableWithIkev1 } from "../ipsec/proposal-checks.ts";
 import type { Proposal } from "../ipsec/proposal.ts";
+import { usableWithIkev1 } from "../ipsec/proposal-checks.ts";
 import type { ConnectionSettings, Settings, Values } from "../settings/settings.ts";
 import type { ChildSa, Connection, Gateway, HostRoute } from "./gateway.ts";
 import type { VirtualInterface } from "./virtual-interface.ts";
@@ -29,7 +29,9 @@ const buildConnection = (values: ConnectionSettings): Connection => ({
   deadPeer: {
     // Whoever calls from anywhere can only call again.
     action:
-      values.IPSEC_DPD_ACTION === "none" || values.IPSEC_REMOTEIP.kind !== "any" ? values.IPSEC_DPD_ACTION : "clear",
+      values.IPSEC_DPD_ACTION === "none" || values.IPSEC_REMOTEIP.kind !== "any"
+        ? values.IPSEC_DPD_ACTION
+        : "clear",
     delaySeconds: values.IPSEC_DPD_DELAY,
     timeoutSeconds: values.IPSEC_DPD_TIMEOUT,
   },
@@ -51,7 +53,9 @@ const offered = (values: ConnectionSettings, proposals: readonly Proposal[]): re
 const buildChildren = (values: ConnectionSettings): readonly ChildSa[] => {
   const { IPSEC_LOCALNET: local, IPSEC_REMOTENET: remote, IPSEC_NAME: name } = values;
   if (values.IPSEC_KEYEXCHANGE !== "ikev1") return [buildChild(values, name, local, remote)];
-  const pairs = local.flatMap((one) => remote.filter(({ family }) => family === one.family).map((other) => [one, other] as const));
+  const pairs = local.flatMap((one) =>
+    remote.filter(({ family }) => family === one.family).map((other) => [one, other] as const),
+  );
   if (pairs.length === 1) return pairs.map(([one, other]) => buildChild(values, name, [one], [other]));
   // An underscore cannot be part of a connection's name, so these names are never another connection's.
   return pairs.map(([one, other], index) => buildChild(values, `${name}_${index + 1}`, [one], [other]));

@@ -20,31 +20,47 @@ export const chooseDataplane = async (
 ): Promise<ChosenDataplane> => {
   if (wanted === "userspace") {
     const trouble = userspaceTrouble();
-    if (trouble !== undefined) throw unavailable(`IPSEC_DATAPLANE=userspace cannot be had: ${trouble}`, userspaceRemedy);
+    if (trouble !== undefined)
+      throw unavailable(`IPSEC_DATAPLANE=userspace cannot be had: ${trouble}`, userspaceRemedy);
     return { dataplane: "userspace" };
   }
   const kernelTrouble = await probeKernel(runProgram);
   if (kernelTrouble === undefined) return { dataplane: "kernel" };
   if (/not permitted/i.test(kernelTrouble)) {
     throw new Failure(
-      [{ message: `the kernel refuses IPsec: ${kernelTrouble}`, hint: "run with --cap-add NET_ADMIN, or --privileged" }],
+      [
+        {
+          message: `the kernel refuses IPsec: ${kernelTrouble}`,
+          hint: "run with --cap-add NET_ADMIN, or --privileged",
+        },
+      ],
       exitCodes.permission,
     );
   }
-  const remedy = "load the modules esp4 and xfrm_user (mount /lib/modules and run init --privileged, or modprobe them on the host)";
-  if (wanted === "kernel") throw unavailable(`IPSEC_DATAPLANE=kernel cannot be had: ${kernelTrouble}`, remedy);
+  const remedy =
+    "load the modules esp4 and xfrm_user (mount /lib/modules and run init --privileged, or modprobe them on the host)";
+  if (wanted === "kernel")
+    throw unavailable(`IPSEC_DATAPLANE=kernel cannot be had: ${kernelTrouble}`, remedy);
   if (needsKernel) throw unavailable(`IPSEC_VTI_KEY needs ESP in the kernel: ${kernelTrouble}`, remedy);
   const trouble = userspaceTrouble();
   if (trouble !== undefined) {
-    throw unavailable(`ESP works neither in the kernel (${kernelTrouble}) nor in user space (${trouble})`, `${remedy}, or ${userspaceRemedy}`);
+    throw unavailable(
+      `ESP works neither in the kernel (${kernelTrouble}) nor in user space (${trouble})`,
+      `${remedy}, or ${userspaceRemedy}`,
+    );
   }
   return { dataplane: "userspace", reason: kernelTrouble };
 };
 
-const userspaceRemedy = "give the container /dev/net/tun (--device /dev/net/tun) and strongSwan's kernel-libipsec plugin";
+const userspaceRemedy =
+  "give the container /dev/net/tun (--device /dev/net/tun) and strongSwan's kernel-libipsec plugin";
 
 /** Where distributions put strongSwan's plugins; both Debian and Alpine use the first. */
-const pluginDirectories = ["/usr/lib/ipsec/plugins", "/usr/lib/strongswan/plugins", "/usr/libexec/ipsec/plugins"];
+const pluginDirectories = [
+  "/usr/lib/ipsec/plugins",
+  "/usr/lib/strongswan/plugins",
+  "/usr/libexec/ipsec/plugins",
+];
 
 const userspaceTrouble = (): string | undefined => {
   if (!pluginDirectories.some((directory) => isReadable(`${directory}/libstrongswan-kernel-libipsec.so`))) {
@@ -75,13 +91,27 @@ const isReadable = (path: string): boolean => {
 const probeKernel = async (runProgram: RunProgram): Promise<string | undefined> => {
   const id = ["src", "192.0.2.254", "dst", "203.0.113.254", "proto", "esp", "spi", "0x000000ff"] as const;
   const added = await runProgram([
-    "ip", "xfrm", "state", "add", ...id, "mode", "tunnel",
-    "enc", "cbc(aes)", `0x${"00".repeat(16)}`,
-    "auth-trunc", "hmac(sha256)", `0x${"00".repeat(32)}`, "128",
-    "limit", "time-hard", "2",
+    "ip",
+    "xfrm",
+    "state",
+    "add",
+    ...id,
+    "mode",
+    "tunnel",
+    "enc",
+    "cbc(aes)",
+    `0x${"00".repeat(16)}`,
+    "auth-trunc",
+    "hmac(sha256)",
+    `0x${"00".repeat(32)}`,
+    "128",
+    "limit",
+    "time-hard",
+    "2",
   ]);
   // A probe that was killed a moment ago may still be there.
-  if (added.exitCode !== 0 && !/File exists/.test(added.stderr)) return added.stderr.trim() || `ip xfrm ended with ${added.exitCode}`;
+  if (added.exitCode !== 0 && !/File exists/.test(added.stderr))
+    return added.stderr.trim() || `ip xfrm ended with ${added.exitCode}`;
   await runProgram(["ip", "xfrm", "state", "delete", ...id]);
   return undefined;
 };

@@ -29,7 +29,12 @@ export const inspectHost = async (runProgram: RunProgram): Promise<HostState> =>
   return { mainRoutes: routes.flat() };
 };
 
-type IpRoute = { readonly dst?: string; readonly gateway?: string; readonly dev?: string; readonly prefsrc?: string };
+type IpRoute = {
+  readonly dst?: string;
+  readonly gateway?: string;
+  readonly dev?: string;
+  readonly prefsrc?: string;
+};
 
 const parseRoutes = (json: string, family: AddressFamily): readonly Route[] =>
   (JSON.parse(json === "" ? "[]" : json) as readonly IpRoute[]).map((route) => ({

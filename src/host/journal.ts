@@ -39,9 +39,13 @@ export const openJournal = (path: string): Journal => {
 
 const readEntries = (path: string): readonly Argv[] => {
   try {
-    return JSON.parse(readFileSync(path, "utf8")) as readonly Argv[];
+    const entries: unknown = JSON.parse(readFileSync(path, "utf8"));
+    return Array.isArray(entries) ? entries.filter(isArgv) : [];
   } catch {
     // There is none, or a crash cut it short: what cannot be read cannot be taken back.
     return [];
   }
 };
+
+const isArgv = (entry: unknown): entry is Argv =>
+  Array.isArray(entry) && entry.length > 0 && entry.every((word) => typeof word === "string");

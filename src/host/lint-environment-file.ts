@@ -8,7 +8,7 @@ import { type Problem, quoted } from "../failure.ts";
 export const lintEnvironmentFile = (text: string, path: string): readonly Problem[] => {
   const problems: Problem[] = [];
   const report = (line: number, name: string | undefined, reason: string, hint = singleQuotes): void => {
-    const where = `${path}:${line}`;
+    const where = `${quoted(path).slice(1, -1)}:${line}`;
     problems.push(
       name === undefined
         ? { variable: "ENVFILE", message: `${where}: ${reason}`, hint }
@@ -22,7 +22,12 @@ export const lintEnvironmentFile = (text: string, path: string): readonly Proble
     if (/^\s*(?:#.*)?$/.test(line)) continue;
     const assignment = /^\s*(?:export\s+)?([A-Za-z_]\w*)=(.*)$/s.exec(line);
     if (assignment === null) {
-      report(number, undefined, "is neither NAME=value nor a comment", "write NAME=value, without white space around the =");
+      report(
+        number,
+        undefined,
+        "is neither NAME=value nor a comment",
+        "write NAME=value, without white space around the =",
+      );
       continue;
     }
     const [, name, rest = ""] = assignment as unknown as [string, string, string];
@@ -62,6 +67,7 @@ const quotedTrouble = (quote: string, value: string, after: string): string | un
   if (!/^\s*(?:#.*)?$/.test(after)) return "goes on after its closing quote";
   if (quote === "'") return undefined;
   if (/(?<!\\)\$/.test(value)) return "has a $ in double quotes, which a shell would expand";
-  if (/[\\`]/.test(value)) return "has a backslash or backquote in double quotes, which a shell would interpret";
+  if (/[\\`]/.test(value))
+    return "has a backslash or backquote in double quotes, which a shell would interpret";
   return undefined;
 };

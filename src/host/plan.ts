@@ -30,7 +30,12 @@ export const hostRouteCommand = (route: HostRoute): Argv => [
   "ip",
   "route",
   "add",
-  ...routeArguments(route, { family: route.network.family, destination: "default", gateway: "DEFAULT_GATEWAY", device: "ITS_INTERFACE" }),
+  ...routeArguments(route, {
+    family: route.network.family,
+    destination: "default",
+    gateway: "DEFAULT_GATEWAY",
+    device: "ITS_INTERFACE",
+  }),
 ];
 
 /** The network whose route such a command takes back; undefined for other commands. */

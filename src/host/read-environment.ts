@@ -1,7 +1,7 @@
-import { readFileSync } from "node:fs";
+import { closeSync, openSync, readSync } from "node:fs";
 import { parse } from "dotenv";
 import { type Problem, quoted } from "../failure.ts";
-import type { Environment, Given } from "../settings/environment.ts";
+import { type Environment, type Given, unwrapped } from "../settings/environment.ts";
 import { secretFileNames } from "../settings/variables.ts";
 import { lintEnvironmentFile } from "./lint-environment-file.ts";
 
@@ -16,16 +16,18 @@ export type ReadEnvironment = {
  * Gathers what was given: the process environment, over it the file that `ENVFILE` names, and the files of
  * secrets (`IPSEC_PSK_FILE`). What is wrong with the files is returned, so that it is reported with everything else.
  */
-export const readEnvironment = (processEnvironment: Readonly<Record<string, string | undefined>>): ReadEnvironment => {
+export const readEnvironment = (
+  processEnvironment: Readonly<Record<string, string | undefined>>,
+): ReadEnvironment => {
   const environment = new Map<string, Given>();
   const errors: Problem[] = [];
   let unreadable = false;
   const read = (variable: string, path: string): Buffer | undefined => {
     try {
-      return readFileSync(path);
+      return readBounded(path);
     } catch (error) {
       unreadable = true;
-      const reason = (error as NodeJS.ErrnoException).code ?? "unknown error";
+      const reason = (error as NodeJS.ErrnoException).code ?? (error as Error).message;
       errors.push({
         variable,
         message: `${variable}=${quoted(path)} cannot be read: ${reason}`,
@@ -38,10 +40,10 @@ export const readEnvironment = (processEnvironment: Readonly<Record<string, stri
   for (const [name, text] of Object.entries(processEnvironment)) {
     if (text !== undefined && text.trim() !== "") environment.set(name, { text, source: "the environment" });
   }
-  const envFile = environment.get("ENVFILE")?.text.trim();
+  const envFile = pathIn(environment.get("ENVFILE"));
   const envFileContent = envFile === undefined ? undefined : read("ENVFILE", envFile);
   if (envFile !== undefined && envFileContent !== undefined) {
-    const text = envFileContent.toString("utf8");
+    const text = envFileContent.toString("utf8").replace(/^\ufeff/, "");
     errors.push(...lintEnvironmentFile(text, envFile));
     for (const [name, value] of Object.entries(parse(text))) {
       if (value.trim() === "") environment.delete(name);
@@ -60,11 +62,42 @@ export const readEnvironment = (processEnvironment: Readonly<Record<string, stri
       });
       continue;
     }
-    const content = read(fileName, given.text.trim());
-    const bytes = content ?? Buffer.from("");
-    environment.set(name, { text: "", source: given.text.trim(), bytes: withoutTrailingNewline(bytes) });
+    const path = pathIn(given);
+    if (path === undefined) continue;
+    const content = read(fileName, path);
+    environment.set(
+      name,
+      content === undefined
+        ? { text: "", source: path, isUnreadable: true }
+        : { text: "", source: path, bytes: withoutTrailingNewline(content) },
+    );
   }
   return { environment, errors, unreadable };
+};
+
+/** Quotes around a path are taken off here too; the settings warn of them. */
+const pathIn = (given: Given | undefined): string | undefined => {
+  const { text } = unwrapped(given?.text ?? "");
+  return text === "" ? undefined : text;
+};
+
+/** As much of a file as any environment or key can need: `/dev/zero` must not fill the memory. */
+const maximumBytes = 1024 * 1024;
+
+const readBounded = (path: string): Buffer => {
+  const descriptor = openSync(path, "r");
+  try {
+    const buffer = Buffer.alloc(maximumBytes + 1);
+    let length = 0;
+    // A pipe, such as a shell's <(command), gives less than was asked for at a time.
+    for (let count = 1; count > 0 && length < buffer.length; length += count) {
+      count = readSync(descriptor, buffer, length, buffer.length - length, null);
+    }
+    if (length > maximumBytes) throw new Error("it has more than 1 MiB");
+    return buffer.subarray(0, length);
+  } finally {
+    closeSync(descriptor);
+  }
 };
 
 /** Editors and `echo` end a file with a newline that is no part of the secret. */

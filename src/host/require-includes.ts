@@ -20,7 +20,10 @@ const missingInclude = (root: string, path: string, pattern: string): Problem | 
     const directory = pattern.slice(0, pattern.lastIndexOf("/"));
     const includes = new RegExp(`^\\s*include\\s+${directory.replaceAll(".", "\\.")}/`, "m");
     if (includes.test(readFileSync(`${root}${path}`, "utf8"))) return undefined;
-    return { message: `${path} does not include ${pattern}, so the rendered connection would not be loaded`, hint };
+    return {
+      message: `${path} does not include ${pattern}, so the rendered connection would not be loaded`,
+      hint,
+    };
   } catch (error) {
     return { message: `${path} cannot be read: ${(error as NodeJS.ErrnoException).code}`, hint };
   }

@@ -13,22 +13,32 @@ export type RunProgram = (argv: readonly [string, ...string[]]) => Promise<Progr
  * Programs get this environment and nothing else, so that no secret of ours is in theirs.
  * The `ipsec` script in particular reads variables that begin with IPSEC_.
  */
-export const childEnvironment = (environment: Readonly<Record<string, string | undefined>>): Record<string, string> => {
+export const childEnvironment = (
+  environment: Readonly<Record<string, string | undefined>>,
+): Record<string, string> => {
   const kept = ["PATH", "HOME", "TZ", "LANG", "LC_ALL", "STRONGSWAN_CONF"] as const;
-  return Object.fromEntries(kept.flatMap((name) => (environment[name] === undefined ? [] : [[name, environment[name]]])));
+  return Object.fromEntries(
+    kept.flatMap((name) => (environment[name] === undefined ? [] : [[name, environment[name]]])),
+  );
 };
 
-export const createRunProgram = (environment: Record<string, string>, log: Log): RunProgram => async ([file, ...args]) => {
-  const { execa } = await import("execa");
-  const result = await execa(file, args, {
-    env: environment,
-    extendEnv: false,
-    reject: false,
-    stdin: "ignore",
-    timeout: 10_000,
-    stripFinalNewline: true,
-  });
-  const exitCode = result.exitCode ?? (result.failed ? 127 : 0);
-  log.debug({ argv: [file, ...args], exitCode }, "program ran");
-  return { exitCode, stdout: result.stdout, stderr: result.exitCode === undefined ? (result.shortMessage ?? "") : result.stderr };
-};
+export const createRunProgram =
+  (environment: Record<string, string>, log: Log): RunProgram =>
+  async ([file, ...args]) => {
+    const { execa } = await import("execa");
+    const result = await execa(file, args, {
+      env: environment,
+      extendEnv: false,
+      reject: false,
+      stdin: "ignore",
+      timeout: 10_000,
+      stripFinalNewline: true,
+    });
+    const exitCode = result.exitCode ?? (result.failed ? 127 : 0);
+    log.debug({ argv: [file, ...args], exitCode }, "program ran");
+    return {
+      exitCode,
+      stdout: result.stdout,
+      stderr: result.exitCode === undefined ? (result.shortMessage ?? "") : result.stderr,
+    };
+  };

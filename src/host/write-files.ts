@@ -9,7 +9,7 @@ import {
   readFileSync,
   renameSync,
   rmSync,
-  writeSync,
+  writeFileSync,
 } from "node:fs";
 import { basename, dirname, join } from "node:path";
 import { type ConfigFile, marker } from "../backend/config-file.ts";
@@ -27,41 +27,67 @@ export type WriteOptions = {
 /** What writing changed, so that it can be taken back. */
 export type Written = {
   readonly paths: readonly string[];
-  /** Puts back what stood there before: removes new files, restores those of others. */
+  /** Puts back what stood there before this gateway: removes new files, restores those of others. */
   readonly restore: () => void;
+  /** Puts back what stood there just before, a former configuration of ours included. */
+  readonly rollBack: () => void;
 };
 
 /**
  * Writes the files so that a reader sees each old or new and never half: to a temporary name in the same
- * directory, synced, renamed over the old one (rename(2) is atomic). When one cannot be written the earlier
- * ones are put back.
+ * directory, synced, renamed over the old one (rename(2) is atomic). All are written before the first is renamed,
+ * so that a full disk changes nothing; and when one cannot be renamed, what stood there is put back.
  */
 export const writeFiles = (files: readonly ConfigFile[], options: WriteOptions): Written => {
-  const before: { path: string; previous: Buffer | undefined; file: ConfigFile }[] = [];
-  const restore = (): void => {
-    for (const { path, previous, file } of before.toReversed()) {
-      if (previous === undefined) rmSync(path, { force: true });
-      else replaceFile(path, previous, file, options.owner);
+  const staged = files.map((file) => ({
+    file,
+    path: join(options.root, file.path),
+    previous: undefined as Buffer | undefined,
+  }));
+  const replaced: typeof staged = [];
+  const attempt = (one: (typeof staged)[number], act: () => void): void => {
+    try {
+      act();
+    } catch (error) {
+      for (const { path } of staged) removeLeftovers(path);
+      for (const { path, previous, file } of replaced.toReversed())
+        putBack(path, previous, file, options.owner);
+      throw unwritable(one.file.path, error as NodeJS.ErrnoException);
     }
   };
-  for (const file of files) {
-    const path = join(options.root, file.path);
-    try {
-      mkdirSync(dirname(path), { recursive: true, mode: file.mode === 0o600 ? 0o711 : 0o755 });
-      removeLeftovers(path);
-      const previous = readIfPresent(path);
-      replaceFile(path, Buffer.from(file.text), file, options.owner);
-      before.push({ path, previous: isOurs(previous) ? undefined : previous, file });
-    } catch (error) {
-      restore();
-      throw unwritable(file.path, error as NodeJS.ErrnoException);
-    }
+  for (const one of staged) {
+    attempt(one, () => {
+      mkdirSync(dirname(one.path), { recursive: true, mode: one.file.mode === 0o600 ? 0o711 : 0o755 });
+      removeLeftovers(one.path);
+      one.previous = readIfPresent(one.path);
+      stageFile(one.path, Buffer.from(one.file.text), one.file, options.owner);
+    });
   }
-  return { paths: before.map(({ path }) => path), restore };
+  for (const one of staged) {
+    attempt(one, () => {
+      exposeFile(one.path);
+      replaced.push(one);
+    });
+  }
+  return {
+    paths: staged.map(({ path }) => path),
+    rollBack: () => {
+      for (const { path, previous, file } of staged.toReversed()) putBack(path, previous, file, options.owner);
+    },
+    restore: () => {
+      for (const { path, previous, file } of staged.toReversed()) {
+        putBack(path, isOurs(previous) ? undefined : previous, file, options.owner);
+      }
+    },
+  };
 };
 
 /** Removes the files of ours in the given directories that are not among the wanted ones. */
-export const removeUnwanted = (directories: readonly string[], wanted: readonly ConfigFile[], options: WriteOptions): readonly string[] => {
+export const removeUnwanted = (
+  directories: readonly string[],
+  wanted: readonly ConfigFile[],
+  options: WriteOptions,
+): readonly string[] => {
   const keep = new Set(wanted.map((file) => join(options.root, file.path)));
   const removed: string[] = [];
   for (const directory of directories) {
@@ -76,24 +102,42 @@ export const removeUnwanted = (directories: readonly string[], wanted: readonly 
   return removed;
 };
 
-const replaceFile = (path: string, content: Buffer, file: ConfigFile, owner: Owner | undefined): void => {
+const putBack = (
+  path: string,
+  previous: Buffer | undefined,
+  file: ConfigFile,
+  owner: Owner | undefined,
+): void => {
+  if (previous === undefined) {
+    rmSync(path, { force: true });
+    return;
+  }
+  stageFile(path, previous, file, owner);
+  exposeFile(path);
+};
+
+const stageFile = (path: string, content: Buffer, file: ConfigFile, owner: Owner | undefined): void => {
   const temporary = temporaryName(path);
   try {
     const descriptor = openSync(temporary, "wx", 0o600);
     try {
-      writeSync(descriptor, content);
+      // Not writeSync, which writes a part where the disk has no room for all of it.
+      writeFileSync(descriptor, content);
       fsyncSync(descriptor);
     } finally {
       closeSync(descriptor);
     }
     if (file.ownedByDaemon && owner !== undefined) chownSync(temporary, owner.uid, owner.gid);
     chmodSync(temporary, file.mode);
-    renameSync(temporary, path);
-    syncDirectory(dirname(path));
   } catch (error) {
     rmSync(temporary, { force: true });
     throw error;
   }
+};
+
+const exposeFile = (path: string): void => {
+  renameSync(temporaryName(path), path);
+  syncDirectory(dirname(path));
 };
 
 /** The dot keeps a half-written file out of charon's `*.conf` and `*.secrets` patterns (glob(3) skips it). */
@@ -112,7 +156,8 @@ const syncDirectory = (directory: string): void => {
   }
 };
 
-const isOurs = (content: Buffer | undefined): boolean => content?.subarray(0, marker.length).toString() === marker;
+const isOurs = (content: Buffer | undefined): boolean =>
+  content?.subarray(0, marker.length).toString() === marker;
 
 const readIfPresent = (path: string): Buffer | undefined => {
   try {
@@ -125,7 +170,9 @@ const readIfPresent = (path: string): Buffer | undefined => {
 
 const listIfPresent = (directory: string): readonly string[] => {
   try {
-    return readdirSync(directory, { withFileTypes: true }).flatMap((entry) => (entry.isFile() ? [entry.name] : []));
+    return readdirSync(directory, { withFileTypes: true }).flatMap((entry) =>
+      entry.isFile() ? [entry.name] : [],
+    );
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code === "ENOENT") return [];
     throw error;
@@ -136,9 +183,13 @@ const unwritable = (path: string, error: NodeJS.ErrnoException): Failure => {
   const code = error.code ?? "unknown error";
   const message = `${path} cannot be written: ${code}`;
   const exitCode = code === "EACCES" || code === "EPERM" ? exitCodes.permission : exitCodes.inputOutput;
-  return new Failure([{ message, hint: remedies[code] ?? "check the directory, its permissions and its file system" }], exitCode, {
-    cause: error,
-  });
+  return new Failure(
+    [{ message, hint: remedies[code] ?? "check the directory, its permissions and its file system" }],
+    exitCode,
+    {
+      cause: error,
+    },
+  );
 };
 
 const remedies: Readonly<Record<string, string>> = {
@@ -147,7 +198,8 @@ const remedies: Readonly<Record<string, string>> = {
   EROFS: "the file system is read-only: mount a tmpfs over the directory",
   ENOSPC: "the file system is full: free some space; the old configuration was kept",
   EDQUOT: "the quota is used up: free some space; the old configuration was kept",
-  EBUSY: "the file is mounted by itself: mount its directory, or keep your own (IPSEC_MANUAL_CHARON=yes for charon.conf)",
+  EBUSY:
+    "the file is mounted by itself: mount its directory, or keep your own (IPSEC_MANUAL_CHARON=yes for charon.conf)",
   EISDIR: "there is a directory of that name: remove it, or the mount that made it",
   ENOTDIR: "part of the path is not a directory",
 };

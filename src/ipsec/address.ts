@@ -57,7 +57,10 @@ export const parseInterfaceAddress = (text: string): Result<InterfaceAddress> =>
   const [host = "", length] = text.split("/", 2);
   const address = parseAddress(host);
   if (!address.ok || text.split("/").length > 2) {
-    return invalid(`${quoted(text)} is not an address of an interface`, "for example 169.254.10.1 or 169.254.10.1/30");
+    return invalid(
+      `${quoted(text)} is not an address of an interface`,
+      "for example 169.254.10.1 or 169.254.10.1/30",
+    );
   }
   if (length === undefined) return valid({ address: address.value });
   const bits = address.value.family === "ipv4" ? 32 : 128;
@@ -78,7 +81,10 @@ const parseHostAddress = (address: Address): Result<Endpoint> => {
       return invalid(`${quoted(address.text)} is no address of a host`, "use %any for any address");
     case "multicast":
     case "broadcast":
-      return invalid(`${quoted(address.text)} is a ${range} address`, "an endpoint is the address of one host");
+      return invalid(
+        `${quoted(address.text)} is a ${range} address`,
+        "an endpoint is the address of one host",
+      );
     case "linkLocal":
       // A link-local IPv6 address means nothing without its interface, and charon binds none to it.
       return address.family === "ipv6"

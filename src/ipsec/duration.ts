@@ -12,12 +12,18 @@ export const parseDuration = (
 ): Result<number> => {
   const match = /^(\d{1,9}(?:\.\d{1,6})?)([smhd]?)$/.exec(text);
   if (match === null) {
-    return invalid(`${quoted(text)} is not a duration`, "a number and s, m, h or d, for example 90s, 45m, 1.5h");
+    return invalid(
+      `${quoted(text)} is not a duration`,
+      "a number and s, m, h or d, for example 90s, 45m, 1.5h",
+    );
   }
   const [, amount, unit] = match;
   const seconds = Number(amount) * secondsPerUnit[(unit || "s") as keyof typeof secondsPerUnit];
   if (!Number.isInteger(seconds)) {
-    return invalid(`${quoted(text)} is ${seconds} seconds, which is not whole`, `for example ${Math.ceil(seconds)}s`);
+    return invalid(
+      `${quoted(text)} is ${seconds} seconds, which is not whole`,
+      `for example ${Math.ceil(seconds)}s`,
+    );
   }
   if (seconds < range.minimumSeconds || seconds > range.maximumSeconds) {
     return invalid(
@@ -31,7 +37,8 @@ export const parseDuration = (
 /** The shortest text for so many seconds: 3600 → `1h`, 150 → `150s`. */
 export const renderDuration = (seconds: number): string => {
   for (const unit of ["h", "m"] as const) {
-    if (seconds > 0 && seconds % secondsPerUnit[unit] === 0) return `${seconds / secondsPerUnit[unit]}${unit}`;
+    if (seconds > 0 && seconds % secondsPerUnit[unit] === 0)
+      return `${seconds / secondsPerUnit[unit]}${unit}`;
   }
   return `${seconds}s`;
 };

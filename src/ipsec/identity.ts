@@ -7,7 +7,8 @@ export type Identity =
   | { readonly kind: "keyid"; readonly text: string; readonly encoding: "text" | "hex" }
   | { readonly kind: "any" };
 
-const example = 'for example 192.0.2.1, moon.example.com, vpn@example.com, "C=DE, O=Example, CN=moon" or keyid:moon';
+const example =
+  'for example 192.0.2.1, moon.example.com, vpn@example.com, "C=DE, O=Example, CN=moon" or keyid:moon';
 
 /**
  * Reads an identity by the conventions of strongSwan (libstrongswan/utils/identification.c), less its guesses:
@@ -52,7 +53,10 @@ export const identityOfEndpoint = (endpoint: Endpoint): Identity | undefined => 
 const parseHexKeyId = (text: string): Result<Identity> => {
   const hex = text.slice(2);
   if (!/^(?:[0-9a-f]{2})+$/i.test(hex)) {
-    return invalid(`${quoted(text)} is not @# and an even number of hexadecimal digits`, "for example @#6d6f6f6e");
+    return invalid(
+      `${quoted(text)} is not @# and an even number of hexadecimal digits`,
+      "for example @#6d6f6f6e",
+    );
   }
   return valid({ kind: "keyid", text: hex.toLowerCase(), encoding: "hex" });
 };
@@ -60,7 +64,10 @@ const parseHexKeyId = (text: string): Result<Identity> => {
 const parseKeyId = (text: string): Result<Identity> => {
   const id = text.slice("keyid:".length);
   if (id === "" || id.startsWith("#")) {
-    return invalid(`${quoted(text)} is not keyid: and a text`, "for example keyid:moon, or @#6d6f6f6e for bytes");
+    return invalid(
+      `${quoted(text)} is not keyid: and a text`,
+      "for example keyid:moon, or @#6d6f6f6e for bytes",
+    );
   }
   return valid({ kind: "keyid", text: id, encoding: "text" });
 };
@@ -95,7 +102,10 @@ const parseDistinguishedName = (text: string): Result<Identity> => {
   const separator = text.startsWith("/") ? "/" : ",";
   const parts = (separator === "/" ? text.slice(1) : text).split(separator).map((part) => part.trim());
   if (parts.length > maximumAttributes) {
-    return invalid(`${quoted(text)} has more than ${maximumAttributes} attributes`, "for example C=DE, O=Example, CN=moon");
+    return invalid(
+      `${quoted(text)} has more than ${maximumAttributes} attributes`,
+      "for example C=DE, O=Example, CN=moon",
+    );
   }
   for (const part of parts) {
     const [type = "", ...value] = part.split("=");

@@ -3,7 +3,11 @@ import { invalid, type Problem, quoted, type Result, valid } from "../failure.ts
 import { type AddressFamily, parseAddress } from "./address.ts";
 
 /** An IP network in canonical form (host bits zero): what a traffic selector of RFC 7296 §2.9 covers here. */
-export type Network = { readonly family: AddressFamily; readonly text: string; readonly prefixLength: number };
+export type Network = {
+  readonly family: AddressFamily;
+  readonly text: string;
+  readonly prefixLength: number;
+};
 
 /**
  * Reads one network in CIDR notation; a bare address is the network of that one host.
@@ -24,7 +28,11 @@ export const parseNetwork = (text: string): Result<{ network: Network; warning?:
       `a whole number from 0 to ${bits}, for example ${address.value.text}/${bits}`,
     );
   }
-  const network = { family, prefixLength, text: `${networkAddress(address.value.text, prefixLength)}/${prefixLength}` };
+  const network = {
+    family,
+    prefixLength,
+    text: `${networkAddress(address.value.text, prefixLength)}/${prefixLength}`,
+  };
   if (network.text === `${address.value.text}/${prefixLength}`) return valid({ network });
   const warning = {
     message: `${quoted(text)} has host bits set and is read as the network ${network.text}`,

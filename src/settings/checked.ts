@@ -41,7 +41,13 @@ export const listOf =
   (text: string): Parsed<readonly T[]> => {
     const items = text.split(",").map((item) => item.trim());
     if (items.length > maximumItems) {
-      return { ok: false, problems: [{ message: `a list of ${items.length} items is too long`, hint: `at most ${maximumItems}` }], warnings: [] };
+      return {
+        ok: false,
+        problems: [
+          { message: `a list of ${items.length} items is too long`, hint: `at most ${maximumItems}` },
+        ],
+        warnings: [],
+      };
     }
     const parsed = items.map(parseItem);
     const warnings = parsed.flatMap((item) => item.warnings);

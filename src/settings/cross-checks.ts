@@ -1,7 +1,12 @@
 import type { Problem } from "../failure.ts";
 import { identityOfEndpoint } from "../ipsec/identity.ts";
 import { isDefaultRoute, type Network, overlaps } from "../ipsec/network.ts";
-import { unusableWithIkev1, usableWithIkev1, withoutLinuxEsp, withoutUserspaceEsp } from "../ipsec/proposal-checks.ts";
+import {
+  unusableWithIkev1,
+  usableWithIkev1,
+  withoutLinuxEsp,
+  withoutUserspaceEsp,
+} from "../ipsec/proposal-checks.ts";
 import type { Purpose, Values } from "./settings.ts";
 import { definitionOf, type VariableName } from "./variables.ts";
 
@@ -48,7 +53,11 @@ const checkRequired = (context: Context, { error }: Collector): void => {
     const hint = secret
       ? `make a key with: openssl rand -base64 32, and give it as ${name} or in a file that ${name}_FILE names`
       : `for example ${name}=${example}`;
-    error([name], `${name} is not set`, `${hint}; or set IPSEC_USE_MANUAL_CONFIG=yes and mount your own files`);
+    error(
+      [name],
+      `${name} is not set`,
+      `${hint}; or set IPSEC_USE_MANUAL_CONFIG=yes and mount your own files`,
+    );
   }
 };
 
@@ -58,12 +67,25 @@ const checkEnds = (values: Values, context: Context, { error, warn }: Collector)
     ["IPSEC_LOCALIP", "IPSEC_LOCALID", local],
     ["IPSEC_REMOTEIP", "IPSEC_REMOTEID", remote],
   ] as const) {
-    if (endpoint?.kind === "any" && values[id] === undefined && !context.hasFailed(id) && !context.hasFailed(ip)) {
-      error([id, ip], `${id} is not set, and ${ip}=%any gives no identity`, `for example ${id}=${definitionOf(id).example}`);
+    if (
+      endpoint?.kind === "any" &&
+      values[id] === undefined &&
+      !context.hasFailed(id) &&
+      !context.hasFailed(ip)
+    ) {
+      error(
+        [id, ip],
+        `${id} is not set, and ${ip}=%any gives no identity`,
+        `for example ${id}=${definitionOf(id).example}`,
+      );
     }
   }
   if (values.IPSEC_LOCALID?.kind === "any") {
-    error(["IPSEC_LOCALID"], "IPSEC_LOCALID=%any is no identity to present", "for example IPSEC_LOCALID=moon.example.com");
+    error(
+      ["IPSEC_LOCALID"],
+      "IPSEC_LOCALID=%any is no identity to present",
+      "for example IPSEC_LOCALID=moon.example.com",
+    );
   }
   if (values.IPSEC_REMOTEID?.kind === "any") {
     warn(
@@ -72,7 +94,11 @@ const checkEnds = (values: Values, context: Context, { error, warn }: Collector)
       "name the peer: the identity that it presents, for example IPSEC_REMOTEID=sun.example.com",
     );
   }
-  if (remote?.kind === "name" && values.IPSEC_REMOTEID === undefined && !context.hasFailed("IPSEC_REMOTEID")) {
+  if (
+    remote?.kind === "name" &&
+    values.IPSEC_REMOTEID === undefined &&
+    !context.hasFailed("IPSEC_REMOTEID")
+  ) {
     warn(
       ["IPSEC_REMOTEID", "IPSEC_REMOTEIP"],
       `IPSEC_REMOTEID is not set, so the peer must present the name ${remote.name} of IPSEC_REMOTEIP as its identity`,
@@ -81,7 +107,11 @@ const checkEnds = (values: Values, context: Context, { error, warn }: Collector)
   }
   if (local?.kind === "address" && remote?.kind === "address") {
     if (local.address.text === remote.address.text) {
-      error(["IPSEC_LOCALIP", "IPSEC_REMOTEIP"], `IPSEC_LOCALIP and IPSEC_REMOTEIP are both ${local.address.text}`, "each end has its own address");
+      error(
+        ["IPSEC_LOCALIP", "IPSEC_REMOTEIP"],
+        `IPSEC_LOCALIP and IPSEC_REMOTEIP are both ${local.address.text}`,
+        "each end has its own address",
+      );
     } else if (local.address.family !== remote.address.family) {
       error(
         ["IPSEC_LOCALIP", "IPSEC_REMOTEIP"],
@@ -122,7 +152,8 @@ const checkNetworks = (values: Values, { error }: Collector): void => {
   }
   for (const one of local) {
     for (const other of remote) {
-      if (!overlaps(one, other) || (key !== undefined && (isDefaultRoute(one) || isDefaultRoute(other)))) continue;
+      if (!overlaps(one, other) || (key !== undefined && (isDefaultRoute(one) || isDefaultRoute(other))))
+        continue;
       error(
         ["IPSEC_LOCALNET", "IPSEC_REMOTENET"],
         `IPSEC_LOCALNET=${one.text} and IPSEC_REMOTENET=${other.text} overlap, so it is undecided where their addresses are`,
@@ -144,7 +175,11 @@ const checkExchange = (values: Values, context: Context, { error, warn }: Collec
     );
   }
   if (context.isGiven("IPSEC_DPD_TIMEOUT") && exchange === "ikev2") {
-    warn(["IPSEC_DPD_TIMEOUT"], "IPSEC_DPD_TIMEOUT has no effect with IKEv2", "IKEv2 gives a peer up after its retransmissions (RFC 7296 §2.4)");
+    warn(
+      ["IPSEC_DPD_TIMEOUT"],
+      "IPSEC_DPD_TIMEOUT has no effect with IKEv2",
+      "IKEv2 gives a peer up after its retransmissions (RFC 7296 §2.4)",
+    );
   }
   if (values.IPSEC_IKELIFETIME < values.IPSEC_LIFETIME) {
     warn(
@@ -155,13 +190,21 @@ const checkExchange = (values: Values, context: Context, { error, warn }: Collec
   }
   if (values.IPSEC_DATAPLANE === "userspace") {
     for (const problem of withoutUserspaceEsp(values.IPSEC_ESPCIPHER ?? [])) {
-      error(["IPSEC_ESPCIPHER"], `IPSEC_ESPCIPHER: ${problem.message}`, problem.hint ?? "choose another algorithm");
+      error(
+        ["IPSEC_ESPCIPHER"],
+        `IPSEC_ESPCIPHER: ${problem.message}`,
+        problem.hint ?? "choose another algorithm",
+      );
     }
     return;
   }
   for (const problem of withoutLinuxEsp(values.IPSEC_ESPCIPHER ?? [])) {
     const hint = "choose another cipher, or IPSEC_DATAPLANE=userspace";
-    (values.IPSEC_DATAPLANE === "kernel" ? error : warn)(["IPSEC_ESPCIPHER"], `IPSEC_ESPCIPHER: ${problem.message}`, hint);
+    (values.IPSEC_DATAPLANE === "kernel" ? error : warn)(
+      ["IPSEC_ESPCIPHER"],
+      `IPSEC_ESPCIPHER: ${problem.message}`,
+      hint,
+    );
   }
 };
 
@@ -177,7 +220,12 @@ const checkIkev1Proposals = (values: Values, context: Context, { error, warn }: 
 };
 
 const checkStart = (values: Values, context: Context, { error }: Collector): void => {
-  if (values.IPSEC_REMOTEIP?.kind !== "any" || !context.isGiven("IPSEC_START") || values.IPSEC_START === "add") return;
+  if (
+    values.IPSEC_REMOTEIP?.kind !== "any" ||
+    !context.isGiven("IPSEC_START") ||
+    values.IPSEC_START === "add"
+  )
+    return;
   error(
     ["IPSEC_START", "IPSEC_REMOTEIP"],
     `IPSEC_START=${values.IPSEC_START} cannot start a tunnel to IPSEC_REMOTEIP=%any, whose address is unknown`,
@@ -193,7 +241,11 @@ const checkVirtualInterface = (values: Values, context: Context, { error, warn }
   if (key === undefined) {
     if (context.hasFailed("IPSEC_VTI_KEY")) return;
     if (given.length > 0) {
-      warn(given, `${given.join(", ")} without IPSEC_VTI_KEY: there is no virtual interface`, "for example IPSEC_VTI_KEY=42");
+      warn(
+        given,
+        `${given.join(", ")} without IPSEC_VTI_KEY: there is no virtual interface`,
+        "for example IPSEC_VTI_KEY=42",
+      );
     }
     return;
   }
@@ -204,21 +256,34 @@ const checkVirtualInterface = (values: Values, context: Context, { error, warn }
       "give the peer's address, or %any",
     );
   }
-  if (context.purpose === "init" && local?.kind === "address" && remote?.kind === "address" && local.address.family !== remote.address.family) {
+  if (
+    context.purpose === "init" &&
+    local?.kind === "address" &&
+    remote?.kind === "address" &&
+    local.address.family !== remote.address.family
+  ) {
     error(
       ["IPSEC_LOCALIP", "IPSEC_REMOTEIP"],
       `IPSEC_LOCALIP=${local.address.text} and IPSEC_REMOTEIP=${remote.address.text} are not of one family`,
       "both IPv4 or both IPv6",
     );
   }
-  if (peerAddress !== undefined && localAddress === undefined && !context.hasFailed("IPSEC_VTI_IPADDR_LOCAL")) {
+  if (
+    peerAddress !== undefined &&
+    localAddress === undefined &&
+    !context.hasFailed("IPSEC_VTI_IPADDR_LOCAL")
+  ) {
     error(
       ["IPSEC_VTI_IPADDR_PEER", "IPSEC_VTI_IPADDR_LOCAL"],
       "IPSEC_VTI_IPADDR_PEER is set and IPSEC_VTI_IPADDR_LOCAL is not",
       "for example IPSEC_VTI_IPADDR_LOCAL=169.254.10.1",
     );
   }
-  if (peerAddress !== undefined && localAddress !== undefined && localAddress.address.family !== peerAddress.family) {
+  if (
+    peerAddress !== undefined &&
+    localAddress !== undefined &&
+    localAddress.address.family !== peerAddress.family
+  ) {
     error(
       ["IPSEC_VTI_IPADDR_LOCAL", "IPSEC_VTI_IPADDR_PEER"],
       `IPSEC_VTI_IPADDR_LOCAL=${localAddress.address.text} and IPSEC_VTI_IPADDR_PEER=${peerAddress.text} are not of one family`,

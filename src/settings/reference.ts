@@ -23,7 +23,9 @@ export const markdownSummary = (): string =>
   [
     "| variable | default | meaning |",
     "|---|---|---|",
-    ...variableNames.map((name) => `| \`${name}\` | ${defaultInWords(name)} | ${definitionOf(name).meaning} |`),
+    ...variableNames.map(
+      (name) => `| \`${name}\` | ${defaultInWords(name)} | ${definitionOf(name).meaning} |`,
+    ),
     "",
   ].join("\n");
 
@@ -37,7 +39,9 @@ const defaultInWords = (name: VariableName): string => {
 };
 
 const table = (): string => {
-  const rows = variableNames.map((name) => [name, plain(defaultInWords(name)), plain(definitionOf(name).values)] as const);
+  const rows = variableNames.map(
+    (name) => [name, plain(defaultInWords(name)), plain(definitionOf(name).values)] as const,
+  );
   const width = Math.max(...rows.map(([name]) => name.length));
   return groups
     .map((group) => {
@@ -107,7 +111,12 @@ const jsonSchema = (): object => {
         ...(secret ? { writeOnly: true } : {}),
       };
       const file = { type: "string", description: `Path of a file with the value of ${name}.` };
-      return secret ? [[name, property], [`${name}_FILE`, file]] : [[name, property]];
+      return secret
+        ? [
+            [name, property],
+            [`${name}_FILE`, file],
+          ]
+        : [[name, property]];
     }),
   );
   return {

@@ -6,9 +6,15 @@ import { nearest } from "../nearest.ts";
 import type { Secret } from "../secret.ts";
 import type { Checked } from "./checked.ts";
 import { crossChecks } from "./cross-checks.ts";
-import type { Environment, Given } from "./environment.ts";
-import { definitionOf, secretFileNames, type VariableName, variableNames, type variables } from "./variables.ts";
+import { type Environment, type Given, unwrapped } from "./environment.ts";
 import { parsePreSharedKey } from "./values.ts";
+import {
+  definitionOf,
+  secretFileNames,
+  type VariableName,
+  variableNames,
+  type variables,
+} from "./variables.ts";
 
 type ValueOf<Name extends VariableName> =
   z.output<(typeof variables)[Name]["schema"]> extends Checked<infer Value> ? Value : never;
@@ -62,7 +68,11 @@ export const parseSettings = (environment: Environment, purpose: Purpose): Parse
     warnings.push(...checked.warnings);
     if (checked.value !== undefined) given[name] = checked.value;
   }
-  const isGiven = (name: VariableName): boolean => environment.has(name);
+  for (const name of secretFileNames) {
+    if (purpose === "gateway" && unwrapped(environment.get(name)?.text ?? "").hadQuotes)
+      warnings.push(quotesTakenOff(name));
+  }
+  const isGiven = (name: VariableName): boolean => !isUnset(environment.get(name));
   // An absent value with a default can only be one that failed its check: errors is not empty then.
   const values = given as Values;
   const failed = new Set(errors.map((problem) => problem.variable));
@@ -88,7 +98,8 @@ const usedByInit: ReadonlySet<VariableName> = new Set([
   "LOG_FORMAT",
 ] satisfies VariableName[]);
 
-const isUsed = (name: VariableName, purpose: Purpose): boolean => purpose === "gateway" || usedByInit.has(name);
+const isUsed = (name: VariableName, purpose: Purpose): boolean =>
+  purpose === "gateway" || usedByInit.has(name);
 
 const parseVariable = (
   name: VariableName,
@@ -97,19 +108,25 @@ const parseVariable = (
   const definition = definitionOf(name);
   const errors: Problem[] = [];
   const warnings: Problem[] = [];
-  const { text, warning } = unwrapped(name, given);
-  if (warning !== undefined) warnings.push(warning);
-  if (text === "" && given?.bytes === undefined) {
+  const { text, hadQuotes } = unwrapped(given?.text ?? "");
+  if (hadQuotes) warnings.push(quotesTakenOff(name));
+  if (isUnset(given)) {
     if (definition.default === undefined) return { errors, warnings };
     return { ...parseVariable(name, { text: definition.default, source: "default" }), warnings };
   }
-  const attribute = (problem: Problem): Problem => ({ ...problem, variable: name, message: `${name}: ${problem.message}` });
+  const attribute = (problem: Problem): Problem => ({
+    ...problem,
+    variable: name,
+    message: `${name}: ${problem.message}`,
+  });
+  if (given?.isUnreadable) return { errors, warnings };
   if (given?.bytes !== undefined) {
     const parsed = parsePreSharedKey(given.bytes);
     warnings.push(...parsed.warnings.map(attribute));
     if (parsed.ok) return { value: parsed.value, errors, warnings };
     return { errors: parsed.problems.map(attribute), warnings };
   }
+  if (definition.secret && text.includes("\ufffd")) return { errors: [attribute(notUtf8(name))], warnings };
   const parsed = definition.schema.safeParse(text);
   if (parsed.success) {
     warnings.push(...parsed.data.warnings.map(attribute));
@@ -117,23 +134,29 @@ const parseVariable = (
   }
   for (const issue of parsed.error.issues) {
     const hint: unknown = issue.code === "custom" ? issue.params?.["hint"] : undefined;
-    errors.push(attribute(typeof hint === "string" ? { message: issue.message, hint } : { message: issue.message }));
+    errors.push(
+      attribute(typeof hint === "string" ? { message: issue.message, hint } : { message: issue.message }),
+    );
   }
   return { errors, warnings };
 };
 
-/** Drops white space around a value, and a pair of quotes around all of it, which `docker --env-file` keeps. */
-const unwrapped = (name: VariableName, given: Given | undefined): { text: string; warning?: Problem } => {
-  const text = given?.text.trim() ?? "";
-  const match = /^(["'])(.*)\1$/s.exec(text);
-  if (match === null || match[2]?.includes(match[1] as string)) return { text };
-  const warning = {
-    variable: name,
-    message: `${name}: the quotes around the value are not part of it and were taken off`,
-    hint: "docker --env-file and Kubernetes keep quotes as they are: write the value without them",
-  };
-  return { text: match[2] as string, warning };
-};
+/** Node reads environments and files of variables as UTF-8, and bytes that are none as U+FFFD: the key would be another. */
+const notUtf8 = (name: VariableName): Problem => ({
+  message: "has bytes that are not UTF-8 and would be changed",
+  hint: `give it in a file that ${name}_FILE names, or as 0x and hexadecimal digits, or as 0s and base64`,
+});
+
+/** Nothing, or nothing but white space or a pair of quotes. */
+const isUnset = (given: Given | undefined): boolean =>
+  given === undefined ||
+  (given.bytes === undefined && given.isUnreadable !== true && unwrapped(given.text).text === "");
+
+const quotesTakenOff = (name: string): Problem => ({
+  variable: name,
+  message: `${name}: the quotes around the value are not part of it and were taken off`,
+  hint: "docker --env-file and Kubernetes keep quotes as they are: write the value without them",
+});
 
 const unknownVariables = (environment: Environment): readonly Problem[] => {
   const known = [...variableNames, ...secretFileNames];

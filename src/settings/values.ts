@@ -30,7 +30,9 @@ export const parseWord =
   <Word extends string>(words: readonly Word[]) =>
   (text: string): Result<Word> => {
     const word = words.find((candidate) => candidate === text.toLowerCase());
-    return word === undefined ? invalid(`${quoted(text)} is none of ${words.join(", ")}`, words[0]) : valid(word);
+    return word === undefined
+      ? invalid(`${quoted(text)} is none of ${words.join(", ")}`, words[0])
+      : valid(word);
   };
 
 /** What makes a tunnel come up: traffic that needs it, the gateway's start, both, or only the peer. */
@@ -38,7 +40,12 @@ const startActions = ["route", "start", "route,start", "add"] as const;
 export type StartAction = (typeof startActions)[number];
 
 export const parseStart = (text: string): Result<StartAction> => {
-  const words = text.toLowerCase().split(",").map((word) => word.trim()).sort().join(",");
+  const words = text
+    .toLowerCase()
+    .split(",")
+    .map((word) => word.trim())
+    .sort()
+    .join(",");
   const action = startActions.find((candidate) => candidate === words);
   return action === undefined
     ? invalid(`${quoted(text)} is none of route, start, route,start, add`, "route")
@@ -46,12 +53,17 @@ export const parseStart = (text: string): Result<StartAction> => {
 };
 
 export const parsePath = (text: string): Result<string> =>
-  text.includes("\0") ? invalid(`${quoted(text)} is not a path`, "for example /etc/vnf-ipsec/site.env") : valid(text);
+  text.includes("\0")
+    ? invalid(`${quoted(text)} is not a path`, "for example /etc/vnf-ipsec/site.env")
+    : valid(text);
 
 export const parseConnectionName = (text: string): Result<string> =>
   /^[a-z][a-z0-9-]{0,30}$/.test(text)
     ? valid(text)
-    : invalid(`${quoted(text)} is no name for a connection`, "up to 31 of a-z, 0-9 and -, a letter first, for example site");
+    : invalid(
+        `${quoted(text)} is no name for a connection`,
+        "up to 31 of a-z, 0-9 and -, a letter first, for example site",
+      );
 
 export const parseProposalList =
   (protocol: Protocol) =>
@@ -71,7 +83,12 @@ export const parseInterfaceName = (text: string): Parsed<string> =>
     ? { ok: true, value: text, warnings: [] }
     : {
         ok: false,
-        problems: [{ message: `${quoted(text)} is no name of an interface`, hint: "at most 15 characters, for example eth0" }],
+        problems: [
+          {
+            message: `${quoted(text)} is no name of an interface`,
+            hint: "at most 15 characters, for example eth0",
+          },
+        ],
         warnings: [],
       };
 
@@ -86,7 +103,10 @@ export const parseKey = (text: string): Result<number> => {
   const key = /^(?:0x[0-9a-f]{1,8}|[1-9]\d{0,9})$/i.test(text) ? Number(text) : 0;
   return key >= 1 && key <= 0xffff_ffff
     ? valid(key)
-    : invalid(`${quoted(text)} is not a number from 1 to 4294967295`, "decimal or hexadecimal, for example 42 or 0x2a");
+    : invalid(
+        `${quoted(text)} is not a number from 1 to 4294967295`,
+        "decimal or hexadecimal, for example 42 or 0x2a",
+      );
 };
 
 /**
@@ -95,14 +115,23 @@ export const parseKey = (text: string): Result<number> => {
  */
 export const parsePreSharedKey = (bytes: Uint8Array): Parsed<Secret> => {
   const text = new TextDecoder("latin1").decode(bytes);
-  const key = text.startsWith("0x") ? decodeHex(text.slice(2)) : text.startsWith("0s") ? decodeBase64(text.slice(2)) : bytes;
+  const key = text.startsWith("0x")
+    ? decodeHex(text.slice(2))
+    : text.startsWith("0s")
+      ? decodeBase64(text.slice(2))
+      : bytes;
   if (key === undefined) {
     const message = text.startsWith("0x")
       ? "starts with 0x and is not an even number of hexadecimal digits"
       : "starts with 0s and is not base64 (RFC 4648)";
-    return { ok: false, problems: [{ message, hint: "correct the encoding, or encode a key that really starts so" }], warnings: [] };
+    return {
+      ok: false,
+      problems: [{ message, hint: "correct the encoding, or encode a key that really starts so" }],
+      warnings: [],
+    };
   }
-  if (key.length === 0) return { ok: false, problems: [{ message: "is empty", hint: suggestion }], warnings: [] };
+  if (key.length === 0)
+    return { ok: false, problems: [{ message: "is empty", hint: suggestion }], warnings: [] };
   return { ok: true, value: secret(key), warnings: weakness(key) };
 };
 
@@ -110,7 +139,14 @@ const suggestion = "make one with: openssl rand -base64 32";
 
 /** RFC 7296 §2.15 asks for as much unpredictability as the strongest key negotiated; twenty bytes are too few already. */
 const weakness = (key: Uint8Array): readonly Problem[] =>
-  key.length < 20 ? [{ message: `has only ${key.length} bytes, which can be guessed from a recorded handshake`, hint: suggestion }] : [];
+  key.length < 20
+    ? [
+        {
+          message: `has only ${key.length} bytes, which can be guessed from a recorded handshake`,
+          hint: suggestion,
+        },
+      ]
+    : [];
 
 const decodeHex = (digits: string): Uint8Array | undefined =>
   /^(?:[0-9a-f]{2})+$/i.test(digits) ? Uint8Array.from(Buffer.from(digits, "hex")) : undefined;

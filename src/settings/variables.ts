@@ -1,4 +1,9 @@
-import { parseAddress, parseInterfaceAddress, parseLocalEndpoint, parseRemoteEndpoint } from "../ipsec/address.ts";
+import {
+  parseAddress,
+  parseInterfaceAddress,
+  parseLocalEndpoint,
+  parseRemoteEndpoint,
+} from "../ipsec/address.ts";
 import { parseIdentity } from "../ipsec/identity.ts";
 import { type CheckedSchema, checkedBy, checkedByResult, listOf } from "./checked.ts";
 import {
@@ -91,7 +96,8 @@ export const variables = {
   IPSEC_LOCALID: variable({
     group: "The two ends",
     values: "address, FQDN, e-mail, DN, `@name`, `@#hex`, `keyid:text`",
-    meaning: "Identity of this end; must equal the peer's `IPSEC_REMOTEID`. Required when `IPSEC_LOCALIP` is `%any`.",
+    meaning:
+      "Identity of this end; must equal the peer's `IPSEC_REMOTEID`. Required when `IPSEC_LOCALIP` is `%any`.",
     example: "moon.example.com",
     defaultFrom: "`IPSEC_LOCALIP`",
     schema: checkedByResult(parseIdentity),
@@ -115,7 +121,8 @@ export const variables = {
   IPSEC_REMOTEID: variable({
     group: "The two ends",
     values: "as `IPSEC_LOCALID`",
-    meaning: "Identity of the peer; must equal the peer's `IPSEC_LOCALID`. Required when `IPSEC_REMOTEIP` is `%any`.",
+    meaning:
+      "Identity of the peer; must equal the peer's `IPSEC_LOCALID`. Required when `IPSEC_REMOTEIP` is `%any`.",
     example: "sun.example.com",
     defaultFrom: "`IPSEC_REMOTEIP`",
     schema: checkedByResult(parseIdentity),
@@ -212,7 +219,8 @@ export const variables = {
   IPSEC_DPD_DELAY: variable({
     group: "Bringing the tunnel up",
     values: "duration, `1s` to `1h`",
-    meaning: "After so long without a packet from the peer it is asked whether it lives (dead peer detection).",
+    meaning:
+      "After so long without a packet from the peer it is asked whether it lives (dead peer detection).",
     example: "10s",
     default: "30s",
     schema: checkedByResult(parseInterval),
@@ -220,7 +228,8 @@ export const variables = {
   IPSEC_DPD_TIMEOUT: variable({
     group: "Bringing the tunnel up",
     values: "duration, `1s` to `1h`",
-    meaning: "After so long without an answer the peer counts as dead (IKEv1; IKEv2 counts its retransmissions).",
+    meaning:
+      "After so long without an answer the peer counts as dead (IKEv1; IKEv2 counts its retransmissions).",
     example: "60s",
     default: "150s",
     schema: checkedByResult(parseInterval),
@@ -228,7 +237,8 @@ export const variables = {
   IPSEC_DPD_ACTION: variable({
     group: "Bringing the tunnel up",
     values: "`restart`, `trap`, `clear`, `none`",
-    meaning: "What follows when the peer is dead: connect again, wait for traffic, drop the tunnel; `none` never asks.",
+    meaning:
+      "What follows when the peer is dead: connect again, wait for traffic, drop the tunnel; `none` never asks.",
     example: "restart",
     default: "restart",
     words: deadPeerActions,
@@ -238,7 +248,8 @@ export const variables = {
   IPSEC_DATAPLANE: variable({
     group: "The host",
     values: "`auto`, `kernel`, `userspace`",
-    meaning: "Where ESP is done: in the kernel, in the daemon over `/dev/net/tun`, or wherever it works, kernel first.",
+    meaning:
+      "Where ESP is done: in the kernel, in the daemon over `/dev/net/tun`, or wherever it works, kernel first.",
     example: "kernel",
     default: "auto",
     words: dataplanes,
@@ -296,7 +307,8 @@ export const variables = {
   IPSEC_USE_MANUAL_CONFIG: variable({
     group: "Manual configuration",
     values: "`yes`, `no`; any other text is `yes`",
-    meaning: "Use the mounted `ipsec.*.conf` and `ipsec.*.secrets` as they are; none is written from the variables.",
+    meaning:
+      "Use the mounted `ipsec.*.conf` and `ipsec.*.secrets` as they are; none is written from the variables.",
     example: "yes",
     default: "no",
     schema: checkedByResult(parseSwitch),

@@ -115,7 +115,7 @@ export const openNamespace = async (
 const startHolder = async (title: string, ipv6: boolean): Promise<number> => {
   const words = [title, repository, ipv6 ? "ipv6" : "ipv4-only"];
   const child = spawn(
-    "setpriv",
+    "/usr/bin/setpriv",
     ["--pdeathsig=KILL", "unshare", "--net", "--mount", "bash", "-c", furnish, ...words],
     { stdio: ["ignore", "pipe", "pipe"] },
   );

@@ -1,10 +1,17 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { createLab, type Lab } from "../support/lab.ts";
+import {
+  diagnoses,
+  hasTunnels,
+  isReady,
+  stop,
+  tunnelEnvironment,
+  tunnelPsk,
+} from "../support/our-gateway.ts";
 import type { Peer } from "../support/peer.ts";
 import type { Environment, SiteProcess } from "../support/site-process.ts";
 import type { PeerConnection } from "../support/swanctl-conf.ts";
-import { tunnelEnvironment, tunnelPsk } from "../support/tunnel-environment.ts";
 import { waitFor } from "../support/wait-for.ts";
 
 const psk = Buffer.from(tunnelPsk);
@@ -32,7 +39,13 @@ const handshakes: readonly Handshake[] = [
   {
     title: "IKEv2 with the default ciphers",
     gateway: () => ({}),
-    ikeSa: { version: "2", "encr-alg": "AES_GCM_16", "encr-keysize": "192", "prf-alg": "PRF_HMAC_SHA2_256", "dh-group": "ECP_256" },
+    ikeSa: {
+      version: "2",
+      "encr-alg": "AES_GCM_16",
+      "encr-keysize": "192",
+      "prf-alg": "PRF_HMAC_SHA2_256",
+      "dh-group": "ECP_256",
+    },
     childSa: { "encr-alg": "AES_GCM_16", "encr-keysize": "192" },
   },
   {
@@ -44,7 +57,10 @@ const handshakes: readonly Handshake[] = [
   },
   {
     title: "IKEv2 with ciphers of the operator's choice",
-    gateway: () => ({ IPSEC_IKECIPHER: "aes256gcm16-prfsha384-ecp384", IPSEC_ESPCIPHER: "aes256gcm16-ecp384" }),
+    gateway: () => ({
+      IPSEC_IKECIPHER: "aes256gcm16-prfsha384-ecp384",
+      IPSEC_ESPCIPHER: "aes256gcm16-ecp384",
+    }),
     peer: () => ({ proposals: "aes256gcm16-prfsha384-ecp384", espProposals: "aes256gcm16-ecp384" }),
     ikeSa: { version: "2", "encr-keysize": "256", "prf-alg": "PRF_HMAC_SHA2_384", "dh-group": "ECP_384" },
     childSa: { "encr-alg": "AES_GCM_16", "encr-keysize": "256" },
@@ -101,7 +117,11 @@ const handshakes: readonly Handshake[] = [
   },
   {
     title: "IPSEC_LOCALIP=%any, IKEv1",
-    gateway: (lab) => ({ IPSEC_LOCALIP: "%any", IPSEC_LOCALID: lab.moon.address, IPSEC_KEYEXCHANGE: "ikev1" }),
+    gateway: (lab) => ({
+      IPSEC_LOCALIP: "%any",
+      IPSEC_LOCALID: lab.moon.address,
+      IPSEC_KEYEXCHANGE: "ikev1",
+    }),
     peer: () => ({ version: 1 }),
   },
   {
@@ -111,7 +131,11 @@ const handshakes: readonly Handshake[] = [
   },
   {
     title: "IPSEC_REMOTEIP=%any, IKEv1",
-    gateway: (lab) => ({ IPSEC_REMOTEIP: "%any", IPSEC_REMOTEID: lab.sun.address, IPSEC_KEYEXCHANGE: "ikev1" }),
+    gateway: (lab) => ({
+      IPSEC_REMOTEIP: "%any",
+      IPSEC_REMOTEID: lab.sun.address,
+      IPSEC_KEYEXCHANGE: "ikev1",
+    }),
     peer: () => ({ version: 1 }),
     initiator: "peer",
   },
@@ -151,7 +175,12 @@ for (const handshake of handshakes) {
   });
 }
 
-for (const [forceUdp, version] of [["yes", 2], ["yes", 1], ["no", 2], ["no", 1]] as const) {
+for (const [forceUdp, version] of [
+  ["yes", 2],
+  ["yes", 1],
+  ["no", 2],
+  ["no", 1],
+] as const) {
   test(`IPSEC_FORCEUDP=${forceUdp} decides over the encapsulation in UDP, IKEv${version}`, async () => {
     await using lab = await createLab();
     const witness = await lab.captureWire();
@@ -269,7 +298,10 @@ const isReady = (gateway: SiteProcess) => gateway.waitForRecord((record) => reco
 
 /** From every inner host to every other one, both ways; IKEv1 brings the pairs up one after the other. */
 const pingEverything = async (lab: Lab): Promise<void> => {
-  for (const [one, other] of [[lab.moon, lab.sun], [lab.sun, lab.moon]] as const) {
+  for (const [one, other] of [
+    [lab.moon, lab.sun],
+    [lab.sun, lab.moon],
+  ] as const) {
     for (const from of one.hosts) {
       for (const host of other.hosts) {
         await waitFor(`an answer from ${host} to ${from}`, async () =>
@@ -284,7 +316,10 @@ const pingEverything = async (lab: Lab): Promise<void> => {
 /** IKE, ESP and ARP are all that may be seen; and ESP must be, or the capture saw nothing. */
 const assertNothingInClear = (packets: readonly string[]): void => {
   assert.ok(packets.filter((line) => /ESP\(spi=/.test(line)).length >= 12, packets.join("\n"));
-  assert.deepEqual(packets.filter((line) => !/ESP\(spi=|isakmp| ARP, |isakmp-nat-keep-alive/.test(line)), []);
+  assert.deepEqual(
+    packets.filter((line) => !/ESP\(spi=|isakmp| ARP, |isakmp-nat-keep-alive/.test(line)),
+    [],
+  );
 };
 
 const onlySa = async (peer: Peer) => {
@@ -299,7 +334,9 @@ const picked = (fields: Readonly<Record<string, unknown>>, wanted: Readonly<Reco
 /** As our own charon lists its IKE SA. */
 const ikeSaFields = async (lab: Lab): Promise<Readonly<Record<string, string>>> => {
   const listing = await lab.moon.run(["swanctl", "--list-sas", "--pretty"]);
-  return Object.fromEntries([...listing.matchAll(/^ {4}([a-z-]+) = (.*)$/gm)].map(([, name = "", value = ""]) => [name, value]));
+  return Object.fromEntries(
+    [...listing.matchAll(/^ {4}([a-z-]+) = (.*)$/gm)].map(([, name = "", value = ""]) => [name, value]),
+  );
 };
 
 const diagnoses = (gateway: SiteProcess, from = 0) =>

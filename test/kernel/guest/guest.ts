@@ -3,6 +3,7 @@ import { once } from "node:events";
 import { createServer, type Socket } from "node:net";
 import { join } from "node:path";
 import { createInterface } from "node:readline";
+import { stripVTControlCharacters } from "node:util";
 import { accelerators } from "./accelerators.ts";
 import { prepareBoot } from "./boot-files.ts";
 import { qemu, startMachine } from "./machine.ts";
@@ -50,7 +51,8 @@ const bootWith = async (accelerator: readonly string[]): Promise<Guest> => {
   const console = collectConsole(machine);
 
   const bootLimit = setTimeout(kill, bootLimitSeconds * 1000);
-  const [socket] = await Promise.race([connection, ended as Promise<never[]>]);
+  scope.defer(() => clearTimeout(bootLimit));
+  const [socket] = await Promise.race([connection, ended.then(() => [undefined])]);
   const nextEvent = socket === undefined ? async () => undefined : eventReader(socket);
   const ready = await nextEvent();
   clearTimeout(bootLimit);
@@ -79,7 +81,8 @@ const collectConsole = (machine: ChildProcess): (() => string) => {
     stream?.setEncoding("utf8").on("data", (piece: string) => {
       text += piece;
     });
-  return () => text;
+  // SeaBIOS would clear the screen of whoever reads this.
+  return () => stripVTControlCharacters(text).replaceAll("\u001b", "");
 };
 
 const eventReader = (socket: Socket): (() => Promise<GuestEvent | undefined>) => {

@@ -1,7 +1,6 @@
 import { type ChildProcess, type StdioOptions, spawn } from "node:child_process";
 import { join } from "node:path";
 import { createInterface } from "node:readline";
-import type { Readable } from "node:stream";
 import { machineType } from "./accelerators.ts";
 import type { Kernel } from "./kernel-package.ts";
 import { portName } from "./protocol.ts";
@@ -21,13 +20,13 @@ export const qemu = process.arch === "arm64" ? "qemu-system-aarch64" : "qemu-sys
 
 /**
  * Starts QEMU over the host's root; the serial console is QEMU's standard input and output.
- * Both programs die with this process, whatever ends it. Throws when virtiofsd does not start.
+ * It dies with this process, whatever ends that. Throws when virtiofsd does not start.
  */
 export const startMachine = async (parts: MachineParts, stdio: StdioOptions): Promise<ChildProcess> => {
   const rootSocket = join(parts.folder, "root.socket");
   const server = await serveRoot(rootSocket);
   const argv = [qemu, ...processor(parts), ...boot(parts), ...root(rootSocket), ...port(parts)];
-  const machine = spawnBound(argv, stdio);
+  const machine = spawn("setpriv", ["--pdeathsig", "KILL", ...argv], { stdio });
   // It ends by itself when QEMU goes, but waits forever for a QEMU that never came.
   machine.once("close", () => server.kill());
   return machine;
@@ -35,13 +34,11 @@ export const startMachine = async (parts: MachineParts, stdio: StdioOptions): Pr
 
 /** Resolves when virtiofsd waits for QEMU. */
 const serveRoot = async (socket: string): Promise<ChildProcess> => {
-  const server = spawnBound(
-    ["unshare", "--mount", "sh", shareRoot, "/mnt", socket],
-    ["ignore", "ignore", "pipe"],
-  );
+  const argv = ["--mount", "sh", shareRoot, "/mnt", socket];
+  const server = spawn("unshare", argv, { stdio: ["ignore", "ignore", "pipe"] });
   const said: string[] = [];
   await new Promise<void>((resolve, reject) => {
-    const lines = createInterface({ input: server.stderr as Readable });
+    const lines = createInterface({ input: server.stderr });
     lines.on("line", (line) => {
       said.push(line);
       // The socket listens from here on (QEMU 7.2: tools/virtiofsd/fuse_virtio.c, virtio_session_mount).
@@ -53,9 +50,6 @@ const serveRoot = async (socket: string): Promise<ChildProcess> => {
 };
 
 const shareRoot = join(import.meta.dirname, "share-root.sh");
-
-const spawnBound = (argv: readonly string[], stdio: StdioOptions): ChildProcess =>
-  spawn("setpriv", ["--pdeathsig", "KILL", ...argv], { stdio });
 
 /** Virtiofs needs memory that virtiofsd can map. It is taken as the guest uses it. */
 const processor = ({ accelerator }: MachineParts): readonly string[] => [

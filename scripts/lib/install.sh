@@ -1,0 +1,137 @@
+# shellcheck shell=bash
+# Installs what is missing on a Debian with Node 20 or later, and nothing else. To be sourced from the repository's root;
+# afterwards `node` is the one that package-lock.json names.
+#
+#   install_packages GROUP...   Debian packages, of the groups below
+#   install_node_modules        node_modules, as package-lock.json has them
+#   as_root COMMAND...          by sudo for anybody else
+
+# What the gateway itself and the two sites of tests and demo are made of.
+packages_base=(
+	strongswan strongswan-swanctl strongswan-pki
+	libstrongswan-standard-plugins libstrongswan-extra-plugins libcharon-extra-plugins
+	iproute2 iputils-ping kmod libcap2-bin nftables procps tcpdump
+	bash coreutils findutils mount util-linux
+)
+packages_static=(shellcheck shfmt)
+packages_kernel=(busybox-static cpio findutils kmod mount qemu-system-common)
+case $(uname -m) in
+aarch64) packages_kernel+=(qemu-system-arm) ;;
+*) packages_kernel+=(qemu-system-x86) ;;
+esac
+
+install_packages() {
+	local group package
+	local -a missing=()
+	if [[ -z $(command -v apt-get) ]]; then
+		say "no Debian: whatever is missing here has to be installed by hand"
+		return
+	fi
+	for group in "$@"; do
+		local -n packages=packages_$group
+		for package in "${packages[@]}"; do
+			[[ $(dpkg-query --show --showformat='${db:Status-Status}' "$package" 2>/dev/null) == installed ]] ||
+				missing+=("$package")
+		done
+		if [[ $group == kernel ]] && kernel_is_unknown && ((${#missing[@]} == 0)); then
+			say "updating the package lists, for a kernel"
+			quietly update_lists
+		fi
+	done
+	((${#missing[@]} == 0)) && return
+	say "installing ${missing[*]}"
+	# Lists that cannot be updated may still do; apt-get install has the last word.
+	quietly update_lists || say "the package lists could not be updated"
+	quietly without_daemons as_root apt_get install --yes --no-install-recommends "${missing[@]}"
+}
+
+install_node_modules() {
+	PATH=$PWD/node_modules/.bin:$PATH
+	node_modules_are_there && return
+	if [[ -z $(command -v npm) ]]; then
+		say "npm is missing: install Node 20 or later"
+		return 1
+	fi
+	say "installing node_modules (npm ci)"
+	quietly npm ci --no-audit --no-fund
+	node_modules_are_there || {
+		say "npm ci ran, and node_modules still is not what package-lock.json wants, or has no Node 24"
+		return 1
+	}
+}
+
+as_root() {
+	if ((EUID == 0)); then
+		"$@"
+	elif [[ -n $(command -v sudo) ]]; then
+		local -a words=("$@")
+		# sudo knows no functions of the shell.
+		[[ $(type -t "$1") != function ]] || words=(bash -c "$(declare -f "$1"); \"\$@\"" bash "$@")
+		sudo "${words[@]}"
+	else
+		say "this takes root, and there is no sudo: $*"
+		return 77
+	fi
+}
+
+update_lists() {
+	as_root apt_get update
+}
+
+apt_get() {
+	DEBIAN_FRONTEND=noninteractive LC_ALL=C apt-get --quiet -o DPkg::Lock::Timeout=300 -o Acquire::Retries=3 "$@" </dev/null
+}
+
+# The kernel tier fetches its kernel by apt-get download, which takes package lists.
+kernel_is_unknown() {
+	compgen -G '.cache/kernel/linux-image-*' >/dev/null && return 1
+	! apt-cache show "linux-image-cloud-$(dpkg --print-architecture)" >/dev/null 2>&1
+}
+
+# Debian starts a charon at once, and at every boot. /usr/sbin/policy-rc.d forbids the one, as Debian's policy manual has it
+# (invoke-rc.d(8)); the other is taken back, unless strongSwan was there before us.
+without_daemons() {
+	local policy=/usr/sbin/policy-rc.d ours='' status=0 before
+	before=$(dpkg-query --show --showformat='${db:Status-Status}' strongswan-starter 2>/dev/null) || before=
+	if [[ ! -e $policy ]]; then
+		ours=yes
+		printf '#!/bin/sh\nexit 101\n' | as_root tee "$policy" >/dev/null
+		as_root chmod 755 "$policy"
+	fi
+	"$@" || status=$?
+	[[ -z $ours ]] || as_root rm -f "$policy"
+	if [[ $before != installed && -d /run/systemd/system ]]; then
+		as_root systemctl disable strongswan-starter.service >/dev/null 2>&1 || true
+	fi
+	return "$status"
+}
+
+# By content: the times of a fresh clone, of a copy and of `npm install` itself say little.
+node_modules_are_there() {
+	[[ -e node_modules/.package-lock.json && -x node_modules/.bin/node ]] || return 1
+	node_modules/.bin/node --input-type=module --eval '
+		import { readFileSync } from "node:fs";
+		const packages = (path) => JSON.parse(readFileSync(path, "utf8")).packages;
+		const installed = packages("node_modules/.package-lock.json");
+		const differs = Object.entries(packages("package-lock.json")).some(([path, wanted]) =>
+			path !== "" && (installed[path] === undefined ? !wanted.optional : installed[path].version !== wanted.version));
+		process.exit(differs || Number(process.versions.node.split(".")[0]) < 24 ? 1 : 0);
+	' >/dev/null 2>&1
+}
+
+# Shows what a command says only if it fails.
+quietly() {
+	local log status=0
+	log=$(mktemp)
+	"$@" >"$log" 2>&1 </dev/null || status=$?
+	if ((status != 0)); then
+		echo "--- $* ended with $status" >&2
+		tail -n 60 "$log" >&2
+	fi
+	rm -f "$log"
+	return "$status"
+}
+
+say() {
+	printf '%s: %s\n' "${0##*/}" "$*" >&2
+}

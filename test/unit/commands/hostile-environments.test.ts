@@ -1,0 +1,109 @@
+import assert from "node:assert/strict";
+import { mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { after, test } from "node:test";
+import fc from "fast-check";
+import { renderFiles } from "../../../src/backend/stroke/files.ts";
+import { loadSettings } from "../../../src/commands/load-settings.ts";
+import { printProblems } from "../../../src/commands/print-problems.ts";
+import { exitCodes, Failure } from "../../../src/failure.ts";
+import { onDataplane } from "../../../src/gateway/dataplane.ts";
+import { buildGateway } from "../../../src/gateway/from-settings.ts";
+import { loadTemplates } from "../../../src/load-templates.ts";
+import {
+  formsOfCanary,
+  hostileEnvironment,
+  hostileSeed,
+  materialize,
+} from "../../support/hostile-environment.ts";
+import { attempts } from "../../support/scale.ts";
+
+const directory = mkdtempSync(join(tmpdir(), "vnf-ipsec-hostile-"));
+after(() => rmSync(directory, { recursive: true, force: true }));
+const templates = loadTemplates();
+
+const maximumBytes = 64 * 1024;
+
+/** What `render` does, with its output in memory and the templates compiled once. */
+const outcomeOf = (environment: Readonly<Record<string, string>>) => {
+  let stderr = "";
+  const output = { write: (text: string) => void (stderr += text), isTerminal: false, hasColors: false };
+  try {
+    const { settings, warnings } = loadSettings(environment, "gateway");
+    printProblems("warning", warnings, output);
+    const files = (["kernel", "userspace"] as const).flatMap((dataplane) =>
+      renderFiles(onDataplane(buildGateway(settings), dataplane), {
+        templates,
+        dataplane,
+        manualCharon: settings.gateway.IPSEC_MANUAL_CHARON,
+      }),
+    );
+    return { exitCode: exitCodes.ok, stderr, files };
+  } catch (error) {
+    if (!(error instanceof Failure)) throw error;
+    printProblems("warning", error.warnings, output);
+    printProblems("error", error.problems, output);
+    return { exitCode: error.exitCode, stderr, files: [] };
+  }
+};
+
+test("any environment is either rendered or refused in words, without a stack, in bounds and without its secret", () => {
+  const seen = new Map<number, number>();
+  fc.assert(
+    fc.property(hostileEnvironment(), (hostile) => {
+      const { exitCode, stderr, files } = outcomeOf(materialize(hostile, directory));
+      seen.set(exitCode, (seen.get(exitCode) ?? 0) + 1);
+      assert.ok(
+        ([exitCodes.ok, exitCodes.inputOutput, exitCodes.configuration] as number[]).includes(exitCode),
+      );
+      assert.ok(Buffer.byteLength(stderr) < maximumBytes, `${Buffer.byteLength(stderr)} bytes of stderr`);
+      for (const line of stderr.split("\n").slice(0, -1)) {
+        assert.match(line, /^vnf-ipsec: (?:error|warning|hint): \P{Cc}*$/u);
+      }
+      assert.doesNotMatch(stderr, /^\s+at .*:\d+:\d+/m);
+      const shown = [stderr, ...files.map(({ path, text }) => path + text)].join("\n");
+      for (const form of formsOfCanary(hostile.canary))
+        assert.ok(!shown.includes(form), `shows the secret as ${form}`);
+      for (const { path, text } of files) assertWellFormed(path, text);
+    }),
+    { seed: hostileSeed(), numRuns: attempts({ usual: 5_000, full: 100_000 }) },
+  );
+  for (const exitCode of [exitCodes.ok, exitCodes.inputOutput, exitCodes.configuration]) {
+    assert.ok((seen.get(exitCode) ?? 0) > 50, `only ${seen.get(exitCode)} environments ended in ${exitCode}`);
+  }
+});
+
+test("the most that can be wrong at once still fits into what is printed", () => {
+  const control = "\u0001".repeat(90);
+  const unknown = Object.fromEntries(
+    Array.from({ length: 300 }, (_, index) => [`IPSEC_${index}${control}`, "x"]),
+  );
+  const list = Array.from({ length: 255 }, () => control).join(",");
+  const { stderr } = outcomeOf({
+    ...unknown,
+    IPSEC_LOCALNET: list,
+    IPSEC_REMOTENET: list,
+    IPSEC_ESPCIPHER: list,
+    IPSEC_INTERFACES: list,
+  });
+  assert.ok(Buffer.byteLength(stderr) < maximumBytes, `${Buffer.byteLength(stderr)} bytes of stderr`);
+  assert.match(stderr, /and \d+ more/);
+});
+
+/** No value has opened a line, a section or a connection of its own. */
+const assertWellFormed = (path: string, text: string): void => {
+  assert.match(text, /^[\n\t\x20-\x7e]*$/, path);
+  if (path.endsWith("/charon.conf")) {
+    assert.equal(text.split("{").length, text.split("}").length, path);
+    return;
+  }
+  const lines = text.split("\n").filter((line) => line !== "" && !line.startsWith("#"));
+  if (path.endsWith(".secrets")) {
+    assert.equal(lines.length, 1, path);
+    assert.match(lines[0] ?? "", /^(?:"[^"]+" )+: PSK \*\*\*$/);
+    return;
+  }
+  for (const line of lines)
+    assert.match(line, /^(?:conn [a-z][a-z0-9-]*(?:_\d+)?|\t[a-z]+=(?:"[^"]*"|[^\s"#=]+))$/, path);
+};
