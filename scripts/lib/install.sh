@@ -1,11 +1,12 @@
 # shellcheck shell=bash
-# Installs what is missing on a Debian with Node 20 or later, and nothing else. To be sourced from the repository's root;
-# afterwards `node` is the one that package-lock.json names.
+# Installs what is missing on a Debian with Node 20 or later, and nothing else. To be sourced from the repository's root by
+# a script that says in `program` how messages call it; afterwards `node` is the one that package-lock.json names.
 #
 #   install_packages GROUP...   Debian packages, of the groups below
 #   install_node_modules        node_modules, as package-lock.json has them
 #   as_root COMMAND...          by sudo for anybody else
 
+# shellcheck disable=SC2034 # install_packages reads these by name
 # What the gateway itself and the two sites of tests and demo are made of.
 packages_base=(
 	strongswan strongswan-swanctl strongswan-pki
@@ -13,7 +14,9 @@ packages_base=(
 	iproute2 iputils-ping kmod libcap2-bin nftables procps tcpdump
 	bash coreutils findutils mount util-linux
 )
+# shellcheck disable=SC2034
 packages_static=(shellcheck shfmt)
+# shellcheck disable=SC2034
 packages_kernel=(busybox-static cpio findutils kmod mount qemu-system-common)
 case $(uname -m) in
 aarch64) packages_kernel+=(qemu-system-arm) ;;
@@ -133,5 +136,5 @@ quietly() {
 }
 
 say() {
-	printf '%s: %s\n' "${0##*/}" "$*" >&2
+	printf '%s: %s\n' "${program:?}" "$*" >&2
 }

@@ -63,7 +63,7 @@ export const run = async (context: Context & { readonly killProcess: KillProcess
   const runProgram = createRunProgram(environment, log);
   const { claim, hadPredecessor } = await claimHost(claimPath, context.killProcess, log);
   const effects: Effects = { runProgram, log, journal: openJournal(journalPath) };
-  let written: Written | undefined;
+  let written: Pick<Written, "restore"> | undefined;
   try {
     await undoAll(effects);
     removeStaleFiles();
@@ -122,7 +122,10 @@ export const run = async (context: Context & { readonly killProcess: KillProcess
       } catch (error) {
         if (!(error instanceof Failure || error instanceof ViciError)) throw error;
         if (control.isStopping()) return "changed";
-        log.warn({ event: "reloaded", reason: error.message }, "charon did not follow the reload and starts anew");
+        log.warn(
+          { event: "reloaded", reason: error.message },
+          "charon did not follow the reload and starts anew",
+        );
         return "restart";
       }
     };
@@ -313,8 +316,10 @@ const textAt = ({ files }: Plan, end: string): string | undefined =>
   files.find(({ path }) => path.endsWith(end))?.text;
 
 /** The oldest record of a path knows what stood there before us. */
-const mergeWritten = (earlier: Written | undefined, later: Written): Written => ({
-  paths: [...new Set([...(earlier?.paths ?? []), ...later.paths])],
+const mergeWritten = (
+  earlier: Pick<Written, "restore"> | undefined,
+  later: Written,
+): Pick<Written, "restore"> => ({
   restore: () => {
     later.restore();
     earlier?.restore();

@@ -76,7 +76,8 @@ export const startCharon = async (options: StartOptions): Promise<Charon | Start
   const terminate = (): void => {
     starter.kill("SIGTERM");
     // Without its starter charon is to be asked itself.
-    if (end !== undefined) for (const { pid } of processes.filter(isAlive)) options.killProcess(pid, "SIGTERM");
+    if (end !== undefined)
+      for (const { pid } of processes.filter(isAlive)) options.killProcess(pid, "SIGTERM");
   };
 
   const { vici, pid } = await whenReady(options, () => end !== undefined);
@@ -120,7 +121,8 @@ const whenReady = async (
     vici ??= await connectAnswering();
     const pid = runningDaemon();
     // At a stop charon may have greeted peers already, so it is stopped by the same rules as one that is ready.
-    if (vici !== undefined && pid !== undefined && (!expectPorts || portsAreBound() || isStopping())) return { vici, pid };
+    if (vici !== undefined && pid !== undefined && (!expectPorts || portsAreBound() || isStopping()))
+      return { vici, pid };
     if (vici === undefined && isStopping()) return {};
     await sleep(pollMilliseconds);
   }

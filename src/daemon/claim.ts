@@ -31,7 +31,9 @@ export const claimHost = async (path: string, killProcess: KillProcess, log: Log
   const write = (processes: readonly ProcessIdentity[]): void => {
     try {
       mkdirSync(dirname(path), { recursive: true, mode: 0o755 });
-      writeFileSync(temporary, JSON.stringify({ supervisor, processes } satisfies ClaimRecord), { mode: 0o600 });
+      writeFileSync(temporary, JSON.stringify({ supervisor, processes } satisfies ClaimRecord), {
+        mode: 0o600,
+      });
     } catch (error) {
       rmSync(temporary, { force: true });
       throw unwritable(path, error as NodeJS.ErrnoException);
@@ -67,7 +69,8 @@ const place = (temporary: string, path: string): ClaimRecord | undefined => {
     rmSync(temporary);
     return undefined;
   } catch (error) {
-    if ((error as NodeJS.ErrnoException).code !== "EEXIST") throw unwritable(path, error as NodeJS.ErrnoException);
+    if ((error as NodeJS.ErrnoException).code !== "EEXIST")
+      throw unwritable(path, error as NodeJS.ErrnoException);
   }
   try {
     return JSON.parse(readFileSync(path, "utf8")) as ClaimRecord;
@@ -78,7 +81,11 @@ const place = (temporary: string, path: string): ClaimRecord | undefined => {
 };
 
 /** Asked first, charon says goodbye to its peers and takes its routes and policies out of the kernel. */
-const endOrphans = async (processes: readonly ProcessIdentity[], killProcess: KillProcess, log: Log): Promise<void> => {
+const endOrphans = async (
+  processes: readonly ProcessIdentity[],
+  killProcess: KillProcess,
+  log: Log,
+): Promise<void> => {
   const orphans = processes.filter(isAlive);
   if (orphans.length === 0) return;
   log.warn(
@@ -104,7 +111,12 @@ const occupied = (pid: number): Failure =>
 
 const unwritable = (path: string, error: NodeJS.ErrnoException): Failure =>
   new Failure(
-    [{ message: `${path} cannot be written: ${error.code}`, hint: "run as root, with a writable /run, for example a tmpfs" }],
+    [
+      {
+        message: `${path} cannot be written: ${error.code}`,
+        hint: "run as root, with a writable /run, for example a tmpfs",
+      },
+    ],
     error.code === "EACCES" || error.code === "EPERM" ? exitCodes.permission : exitCodes.inputOutput,
     { cause: error },
   );

@@ -8,7 +8,10 @@ export type KillProcess = (pid: number, signal: NodeJS.Signals) => void;
  * Kills starter with all that it has started, and charon where starter is gone already. Settles when none is left.
  * starter is stopped before its children are looked up, so that it cannot start another charon meanwhile.
  */
-export const killDaemon = async (processes: readonly ProcessIdentity[], killProcess: KillProcess): Promise<void> => {
+export const killDaemon = async (
+  processes: readonly ProcessIdentity[],
+  killProcess: KillProcess,
+): Promise<void> => {
   const doomed = processes.filter(isAlive);
   for (const { pid } of doomed) killProcess(pid, "SIGSTOP");
   const family = [...doomed, ...doomed.flatMap(({ pid }) => childrenOf(pid))];
@@ -17,7 +20,10 @@ export const killDaemon = async (processes: readonly ProcessIdentity[], killProc
 };
 
 /** Whether they were gone within the limit. */
-export const untilGone = async (processes: readonly ProcessIdentity[], limitMilliseconds: number): Promise<boolean> => {
+export const untilGone = async (
+  processes: readonly ProcessIdentity[],
+  limitMilliseconds: number,
+): Promise<boolean> => {
   const deadline = performance.now() + limitMilliseconds;
   while (processes.some(isAlive)) {
     if (performance.now() > deadline) return false;

@@ -4,4 +4,9 @@ export const runPaths = {
   starterPid: "/var/run/starter.charon.pid",
   vici: "/var/run/charon.vici",
   stroke: "/var/run/charon.ctl",
+  // Of plugins in libcharon-extra-plugins, whose sockets charon does not remove (the *_SOCKET in src/libcharon/plugins/*/*_msg.h).
+  duplicheck: "/var/run/charon.dck",
+  errorNotify: "/var/run/charon.enfy",
+  lookip: "/var/run/charon.lkp",
+  whitelist: "/var/run/charon.wlst",
 } as const;

@@ -24,7 +24,9 @@ export const stopCharon = async (
   ]);
   charon.terminate();
   // Its control socket closes before charon takes its routes and policies out of the kernel, so only its end counts.
-  const ended = charon.gone(left(totalLimitMilliseconds)).then((gone) => (gone ? ("ended" as const) : ("late" as const)));
+  const ended = charon
+    .gone(left(totalLimitMilliseconds))
+    .then((gone) => (gone ? ("ended" as const) : ("late" as const)));
   const outcome = await Promise.race([ended, forced]);
   charon.vici.close();
   await charon.kill();

@@ -97,7 +97,10 @@ const watch = async (
       return;
     }
     keeper = keeping;
-    log.info({ event: "ready", milliseconds: Math.round(performance.now() - startedAt) }, "the gateway is ready");
+    log.info(
+      { event: "ready", milliseconds: Math.round(performance.now() - startedAt) },
+      "the gateway is ready",
+    );
   })().catch((error: unknown) => log.debug({ reason: String(error) }, "charon ended while it was loading"));
   const stopKeeping = (): ReadonlySet<string> => {
     over = true;
@@ -120,7 +123,9 @@ const watch = async (
               stop,
               died,
               ready.then(() => {
-                const reload = control.isStopping() ? Promise.resolve("unchanged" as const) : supervision.reload(charon);
+                const reload = control.isStopping()
+                  ? Promise.resolve("unchanged" as const)
+                  : supervision.reload(charon);
                 reloading = reload.catch(() => {});
                 return reload;
               }),

@@ -32,7 +32,10 @@ export const applySteps = async (steps: readonly Step[], effects: Effects): Prom
 export const undoAll = (effects: Effects): Promise<void> => undo(effects.journal.entries(), effects);
 
 /** Takes back these changes of the journal, the last one first. */
-export const undo = async (changes: readonly Argv[], { runProgram, log, journal }: Effects): Promise<void> => {
+export const undo = async (
+  changes: readonly Argv[],
+  { runProgram, log, journal }: Effects,
+): Promise<void> => {
   for (const argv of changes.toReversed()) {
     log.info({ event: "host-restored", command: pasteable(argv) }, "take back a change of the host");
     const result = await runProgram(argv);

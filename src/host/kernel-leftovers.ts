@@ -23,7 +23,8 @@ export const removeKernelLeftovers = async (
   for (const argv of [...listings.flat(), ...policies]) {
     log.info({ event: "host-restored", command: pasteable(argv) }, "take back what a killed charon left");
     const { exitCode, stderr } = await runProgram(argv);
-    if (exitCode !== 0) log.warn({ command: pasteable(argv), reason: stderr }, "could not take back a change");
+    if (exitCode !== 0)
+      log.warn({ command: pasteable(argv), reason: stderr }, "could not take back a change");
   }
 };
 
@@ -41,7 +42,11 @@ const entriesIn = (json: string): readonly Entry[] => {
   }
 };
 
-const routingLeftovers = (family: "-4" | "-6", rules: readonly Entry[], routes: readonly Entry[]): readonly Argv[] => [
+const routingLeftovers = (
+  family: "-4" | "-6",
+  rules: readonly Entry[],
+  routes: readonly Entry[],
+): readonly Argv[] => [
   ...rules
     .filter(({ priority, table }) => priority === Number(routingTable) && table === routingTable)
     .map((): Argv => ["ip", family, "rule", "del", "pref", routingTable, "table", routingTable]),

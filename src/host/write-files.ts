@@ -72,7 +72,8 @@ export const writeFiles = (files: readonly ConfigFile[], options: WriteOptions):
   return {
     paths: staged.map(({ path }) => path),
     rollBack: () => {
-      for (const { path, previous, file } of staged.toReversed()) putBack(path, previous, file, options.owner);
+      for (const { path, previous, file } of staged.toReversed())
+        putBack(path, previous, file, options.owner);
     },
     restore: () => {
       for (const { path, previous, file } of staged.toReversed()) {

@@ -1,6 +1,16 @@
 import assert from "node:assert/strict";
 import { execFile } from "node:child_process";
-import { chmodSync, cpSync, existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
+import {
+  chmodSync,
+  cpSync,
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readFileSync,
+  rmSync,
+  statSync,
+  writeFileSync,
+} from "node:fs";
 import { tmpdir } from "node:os";
 import { delimiter, dirname, join } from "node:path";
 import { after, test } from "node:test";
@@ -14,10 +24,12 @@ const readme = readFileSync(`${repository}/README.md`, "utf8");
 
 type Block = { readonly language: string; readonly text: string };
 
-const blocks: readonly Block[] = [...readme.matchAll(/^```(\w*)\n(.*?)^```$/gms)].map(([, language = "", text = ""]) => ({
-  language,
-  text,
-}));
+const blocks: readonly Block[] = [...readme.matchAll(/^```(\w*)\n(.*?)^```$/gms)].map(
+  ([, language = "", text = ""]) => ({
+    language,
+    text,
+  }),
+);
 const commandBlocks = blocks.filter(({ language }) => language === "sh" || language === "console");
 
 /** The text of the one block of commands that begins so. */
@@ -48,7 +60,15 @@ const covered = {
 /** A clone as `git clone` makes it, as far as the README uses it. */
 const clone = mkdtempSync(join(tmpdir(), "vnf-ipsec-readme-"));
 after(() => rmSync(clone, { recursive: true, force: true }));
-for (const name of ["package.json", "package-lock.json", "tsconfig.json", "rootfs", "scripts", "src", "templates"]) {
+for (const name of [
+  "package.json",
+  "package-lock.json",
+  "tsconfig.json",
+  "rootfs",
+  "scripts",
+  "src",
+  "templates",
+]) {
   cpSync(`${repository}/${name}`, `${clone}/${name}`, { recursive: true });
 }
 
@@ -58,7 +78,8 @@ const environment = { PATH: `${clone}/dist${delimiter}${searchPath}`, LC_ALL: "C
 /** Where a namespace is given the block runs in there, with its /etc and /run. */
 const words = (text: string): readonly [string, ...string[]] => ["bash", "-euc", `cd '${clone}'\n${text}`];
 
-const runIn = (namespace: Namespace, text: string): Promise<string> => namespace.run(words(text), { env: environment });
+const runIn = (namespace: Namespace, text: string): Promise<string> =>
+  namespace.run(words(text), { env: environment });
 
 const startIn = (namespace: Namespace, text: string): SiteProcess =>
   namespace.spawn(words(text), { env: environment, label: text.trim() });
@@ -70,7 +91,9 @@ const runHere = async (text: string, env: Record<string, string> = environment):
 };
 
 test("every block of commands in the README is run by a test of this file", () => {
-  const unknown = commandBlocks.filter(({ text }) => !Object.values(covered).includes(text)).map(({ text }) => text);
+  const unknown = commandBlocks
+    .filter(({ text }) => !Object.values(covered).includes(text))
+    .map(({ text }) => text);
   assert.deepEqual(unknown, []);
   // A block without a language would escape.
   assert.deepEqual([...new Set(blocks.map(({ language }) => language))].sort(), ["console", "sh", "text"]);
@@ -78,17 +101,28 @@ test("every block of commands in the README is run by a test of this file", () =
 
 test("the packages of the README are those that the tests run on, and the service is one of theirs", async () => {
   const fakes = `${clone}/fakes`;
-  writeProgram(`${fakes}/apt-get`, 'for package; do case $package in install|-*) ;; *) dpkg-query --show "$package" ;; esac; done');
-  writeProgram(`${fakes}/systemctl`, '[ "$1 $2" = "disable --now" ] && dpkg --search "/lib/systemd/system/$3.service"');
+  writeProgram(
+    `${fakes}/apt-get`,
+    'for package; do case $package in install|-*) ;; *) dpkg-query --show "$package" ;; esac; done',
+  );
+  writeProgram(
+    `${fakes}/systemctl`,
+    '[ "$1 $2" = "disable --now" ] && dpkg --search "/lib/systemd/system/$3.service"',
+  );
   const said = await runHere(covered.packages, { ...environment, PATH: `${fakes}${delimiter}${searchPath}` });
   assert.match(said, /^strongswan-starter: /m);
 });
 
-test("the build of the README gives a command that needs nothing but Node", { timeout: 120_000 }, async () => {
+test("the build of the README gives a command that needs nothing but Node", {
+  timeout: 120_000,
+}, async () => {
   const fakes = `${clone}/fakes-npm`;
   const { stdout: npm } = await promisify(execFile)("sh", ["-c", "command -v npm"]);
   // The packages are those of this working tree: a test fetches nothing.
-  writeProgram(`${fakes}/npm`, `[ "$1" = ci ] && exec ln -s '${repository}/node_modules' node_modules\nexec '${npm.trim()}' "$@"`);
+  writeProgram(
+    `${fakes}/npm`,
+    `[ "$1" = ci ] && exec ln -s '${repository}/node_modules' node_modules\nexec '${npm.trim()}' "$@"`,
+  );
   const said = await runHere(covered.build, { ...environment, PATH: `${fakes}${delimiter}${searchPath}` });
   const { version } = JSON.parse(readFileSync(`${repository}/package.json`, "utf8"));
   assert.equal(said.trimEnd().split("\n").at(-1), version);
@@ -96,7 +130,9 @@ test("the build of the README gives a command that needs nothing but Node", { ti
   assert.equal(await runHere("vnf-ipsec --version"), `${version}\n`);
 });
 
-test("the quick start makes a tunnel that a ping crosses, and status shows it", { timeout: 120_000 }, async () => {
+test("the quick start makes a tunnel that a ping crosses, and status shows it", {
+  timeout: 120_000,
+}, async () => {
   await using lab = await createLab();
   const { moon, sun } = lab;
   for (const site of [moon, sun]) await runIn(site, covered.includes);
@@ -107,7 +143,10 @@ test("the quick start makes a tunnel that a ping crosses, and status shows it", 
   const looked = await runIn(moon, covered.look);
   assert.match(looked, /^the environment is valid\n/);
   assert.match(looked, /# ==> \/etc\/ipsec\.config\.d\/ipsec\.site\.conf/);
-  assert.doesNotMatch(looked, new RegExp((await moon.readFile("/etc/vnf-ipsec/psk")).trim().replace(/[+]/g, "\\$&")));
+  assert.doesNotMatch(
+    looked,
+    new RegExp((await moon.readFile("/etc/vnf-ipsec/psk")).trim().replace(/[+]/g, "\\$&")),
+  );
 
   const witness = await lab.captureWire("ip net 10.0.0.0/8");
   const gateways = [startIn(moon, covered.runMoon), startIn(sun, covered.runSun)];
@@ -120,7 +159,9 @@ test("the quick start makes a tunnel that a ping crosses, and status shows it", 
   assert.deepEqual(await witness.stop(), []);
 });
 
-test("the manual configuration of the README speaks to a gateway made of variables", { timeout: 120_000 }, async () => {
+test("the manual configuration of the README speaks to a gateway made of variables", {
+  timeout: 120_000,
+}, async () => {
   await using lab = await createLab();
   const { moon, sun } = lab;
   await runIn(moon, covered.manualFiles);
@@ -139,7 +180,9 @@ test("the manual configuration of the README speaks to a gateway made of variabl
   assert.equal((await moon.ping(sun.host)).received, 3);
 });
 
-test("the module file of the README switches a module on that is off without it", { timeout: 120_000 }, async () => {
+test("the module file of the README switches a module on that is off without it", {
+  timeout: 120_000,
+}, async () => {
   await using lab = await createLab();
   const { moon } = lab;
   const loaded = async (): Promise<string> => {
@@ -155,8 +198,9 @@ test("the module file of the README switches a module on that is off without it"
   assert.match(await loaded(), /\bfarp\b/);
 });
 
-const gatewayIsManual = (site: { readonly gateway: (environment: Record<string, string>) => SiteProcess }): SiteProcess =>
-  site.gateway({ IPSEC_USE_MANUAL_CONFIG: "yes" });
+const gatewayIsManual = (site: {
+  readonly gateway: (environment: Record<string, string>) => SiteProcess;
+}): SiteProcess => site.gateway({ IPSEC_USE_MANUAL_CONFIG: "yes" });
 
 test("the mistakes of the README get exactly the answer that it shows", async () => {
   const transcript = covered.mistakes.split(/^\$ /m).slice(1);
@@ -169,7 +213,12 @@ test("the mistakes of the README get exactly the answer that it shows", async ()
 });
 
 test("the README's new environment and rendered files are written where it says", async () => {
-  writeFileSync(`${clone}/moon.env`, /cat > moon\.env <<'END'\n(.*?)END\n/s.exec(covered.moon)?.[1]?.replace("_FILE=/etc/vnf-ipsec/psk", "=a long enough pre-shared key") ?? "");
+  writeFileSync(
+    `${clone}/moon.env`,
+    /cat > moon\.env <<'END'\n(.*?)END\n/s
+      .exec(covered.moon)?.[1]
+      ?.replace("_FILE=/etc/vnf-ipsec/psk", "=a long enough pre-shared key") ?? "",
+  );
   await runHere(covered.variables);
   assert.equal(readFileSync(`${clone}/new.env`, "utf8"), readFileSync(`${repository}/.env.example`, "utf8"));
   assert.match(readFileSync(`${clone}/rendered/etc/ipsec.config.d/ipsec.site.conf`, "utf8"), /^conn site$/m);
@@ -182,7 +231,12 @@ test("the demo that the README begins with is there to be run", () => {
 
 test("what the pages name exists: files, anchors, scripts, variables", () => {
   const { scripts } = JSON.parse(readFileSync(`${repository}/package.json`, "utf8"));
-  const pages = ["README.md", "CONTRIBUTING.md", "CHANGELOG.md", ...["architecture", "migration", "promises", "troubleshooting"].map((name) => `docs/${name}.md`)];
+  const pages = [
+    "README.md",
+    "CONTRIBUTING.md",
+    "CHANGELOG.md",
+    ...["architecture", "migration", "promises", "troubleshooting"].map((name) => `docs/${name}.md`),
+  ];
   const missing: string[] = [];
   for (const page of pages) {
     const text = readFileSync(`${repository}/${page}`, "utf8");
@@ -190,10 +244,13 @@ test("what the pages name exists: files, anchors, scripts, variables", () => {
       const [path = "", anchor] = target.split("#");
       const file = path === "" ? `${repository}/${page}` : join(repository, dirname(page), path);
       if (!existsSync(file)) missing.push(`${page}: ${target}`);
-      else if (anchor !== undefined && !anchorsOf(readFileSync(file, "utf8")).includes(anchor)) missing.push(`${page}: ${target}`);
+      else if (anchor !== undefined && !anchorsOf(readFileSync(file, "utf8")).includes(anchor))
+        missing.push(`${page}: ${target}`);
     }
-    for (const [, name = ""] of text.matchAll(/\bnpm run ([\w:-]+)/g)) if (scripts[name] === undefined) missing.push(`${page}: npm run ${name}`);
-    for (const [, name = ""] of text.matchAll(/`(scripts\/[\w.-]+)/g)) if (!existsSync(`${repository}/${name}`)) missing.push(`${page}: ${name}`);
+    for (const [, name = ""] of text.matchAll(/\bnpm run ([\w:-]+)/g))
+      if (scripts[name] === undefined) missing.push(`${page}: npm run ${name}`);
+    for (const [, name = ""] of text.matchAll(/`(scripts\/[\w.-]+)/g))
+      if (!existsSync(`${repository}/${name}`)) missing.push(`${page}: ${name}`);
   }
   assert.deepEqual(missing, []);
 });
@@ -201,7 +258,10 @@ test("what the pages name exists: files, anchors, scripts, variables", () => {
 /** As GitHub makes them of headings. */
 const anchorsOf = (markdown: string): readonly string[] =>
   [...markdown.matchAll(/^#+ (.*)$/gm)].map(([, heading = ""]) =>
-    heading.toLowerCase().replace(/[^\p{L}\p{N} _-]/gu, "").replaceAll(" ", "-"),
+    heading
+      .toLowerCase()
+      .replace(/[^\p{L}\p{N} _-]/gu, "")
+      .replaceAll(" ", "-"),
   );
 
 const writeProgram = (path: string, script: string): void => {

@@ -221,7 +221,10 @@ test("any text in IPSEC_PSK authenticates against an independent peer", async ()
 
 /** So many of them, from all over the list. */
 const spread = (keys: readonly Key[], count: number): readonly Key[] =>
-  keys.filter((_, index) => Math.floor((index * count) / keys.length) !== Math.floor(((index + 1) * count) / keys.length));
+  keys.filter(
+    (_, index) =>
+      Math.floor((index * count) / keys.length) !== Math.floor(((index + 1) * count) / keys.length),
+  );
 
 /** Replaces the connection and the key of the peer, which is told the bytes in hexadecimal. */
 const knowKey = (lab: Lab, peer: Peer, key: Key, version: 1 | 2): Promise<void> =>

@@ -28,7 +28,10 @@ const maximumBytes = 64 * 1024;
 /** What `render` does, with its output in memory and the templates compiled once. */
 const outcomeOf = (environment: Readonly<Record<string, string>>) => {
   let stderr = "";
-  const output = { write: (text: string) => void (stderr += text), isTerminal: false, hasColors: false };
+  const write = (text: string): void => {
+    stderr += text;
+  };
+  const output = { write, isTerminal: false, hasColors: false };
   try {
     const { settings, warnings } = loadSettings(environment, "gateway");
     printProblems("warning", warnings, output);
@@ -67,10 +70,10 @@ test("any environment is either rendered or refused in words, without a stack, i
         assert.ok(!shown.includes(form), `shows the secret as ${form}`);
       for (const { path, text } of files) assertWellFormed(path, text);
     }),
-    { seed: hostileSeed(), numRuns: attempts({ usual: 5_000, full: 100_000 }) },
+    { seed: hostileSeed(), numRuns: attempts({ usual: 2_000, full: 100_000 }) },
   );
   for (const exitCode of [exitCodes.ok, exitCodes.inputOutput, exitCodes.configuration]) {
-    assert.ok((seen.get(exitCode) ?? 0) > 50, `only ${seen.get(exitCode)} environments ended in ${exitCode}`);
+    assert.ok((seen.get(exitCode) ?? 0) > 20, `only ${seen.get(exitCode)} environments ended in ${exitCode}`);
   }
 });
 

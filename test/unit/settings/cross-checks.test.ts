@@ -1,0 +1,216 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { type Purpose, parseSettings } from "../../../src/settings/settings.ts";
+import { environmentOf, minimal } from "../../support/environment-of.ts";
+
+type Changes = Readonly<Record<string, string>>;
+
+const problemsOf = (changes: Changes, purpose: Purpose = "gateway") => {
+  const { errors, warnings } = parseSettings(environmentOf({ ...minimal, ...changes }), purpose);
+  for (const { message, hint } of [...errors, ...warnings]) assert.ok(hint, `${message} has no hint`);
+  return { errors, warnings };
+};
+
+const expectError = (changes: Changes, variables: string, message: RegExp, purpose: Purpose = "gateway") => {
+  const { errors } = problemsOf(changes, purpose);
+  assert.deepEqual(
+    errors.map(({ variable }) => variable),
+    [variables],
+    JSON.stringify({ changes, errors }),
+  );
+  assert.match(errors[0]?.message ?? "", message);
+};
+
+const expectWarning = (changes: Changes, variables: string, message: RegExp) => {
+  const { errors, warnings } = problemsOf(changes);
+  assert.deepEqual(errors, []);
+  assert.deepEqual(
+    warnings.map(({ variable }) => variable),
+    [variables],
+    JSON.stringify({ changes, warnings }),
+  );
+  assert.match(warnings[0]?.message ?? "", message);
+};
+
+const expectNothing = (changes: Changes) =>
+  assert.deepEqual(problemsOf(changes), { errors: [], warnings: [] }, JSON.stringify(changes));
+
+test("%any at an end needs an identity of that end", () => {
+  expectError({ IPSEC_LOCALIP: "%any" }, "IPSEC_LOCALID, IPSEC_LOCALIP", /IPSEC_LOCALIP=%any/);
+  expectError({ IPSEC_REMOTEIP: "%any" }, "IPSEC_REMOTEID, IPSEC_REMOTEIP", /IPSEC_REMOTEIP=%any/);
+  expectNothing({ IPSEC_LOCALIP: "%any", IPSEC_LOCALID: "moon" });
+  expectNothing({ IPSEC_REMOTEIP: "%any", IPSEC_REMOTEID: "sun" });
+});
+
+test("%any is no identity to present, and one to accept only with a warning", () => {
+  expectError({ IPSEC_LOCALID: "%any" }, "IPSEC_LOCALID", /no identity to present/);
+  expectWarning({ IPSEC_REMOTEID: "%any" }, "IPSEC_REMOTEID", /every peer that knows the key/);
+});
+
+test("the name of the peer's address becomes its identity with a warning", () => {
+  expectWarning({ IPSEC_REMOTEIP: "vpn.example.com" }, "IPSEC_REMOTEID, IPSEC_REMOTEIP", /vpn\.example\.com/);
+  expectNothing({ IPSEC_REMOTEIP: "vpn.example.com", IPSEC_REMOTEID: "sun" });
+});
+
+test("the two ends differ, are of one family, and should have different identities", () => {
+  expectError(
+    { IPSEC_REMOTEIP: "192.0.2.1", IPSEC_REMOTEID: "sun" },
+    "IPSEC_LOCALIP, IPSEC_REMOTEIP",
+    /both 192\.0\.2\.1/,
+  );
+  expectError({ IPSEC_REMOTEIP: "2001:db8::2" }, "IPSEC_LOCALIP, IPSEC_REMOTEIP", /not of one family/);
+  expectWarning(
+    { IPSEC_LOCALID: "moon", IPSEC_REMOTEID: "moon" },
+    "IPSEC_LOCALID, IPSEC_REMOTEID",
+    /identity moon/,
+  );
+});
+
+test("networks share a family", () => {
+  expectError(
+    { IPSEC_REMOTENET: "2001:db8:2::/48" },
+    "IPSEC_LOCALNET, IPSEC_REMOTENET",
+    /no address family in common/,
+  );
+  expectNothing({ IPSEC_LOCALNET: "10.1.0.0/16,2001:db8:1::/48", IPSEC_REMOTENET: "10.2.0.0/16" });
+});
+
+test("networks do not overlap, except everything over a virtual interface", () => {
+  const ends = "IPSEC_LOCALNET, IPSEC_REMOTENET";
+  expectError(
+    { IPSEC_REMOTENET: "10.1.2.0/24" },
+    ends,
+    /10\.1\.0\.0\/16 and IPSEC_REMOTENET=10\.1\.2\.0\/24 overlap/,
+  );
+  expectError({ IPSEC_LOCALNET: "2001:db8::/32", IPSEC_REMOTENET: "2001:db8:1::/48" }, ends, /overlap/);
+  expectError({ IPSEC_REMOTENET: "10.1.2.0/24", IPSEC_VTI_KEY: "42" }, ends, /overlap/);
+  expectError({ IPSEC_LOCALNET: "0.0.0.0/0" }, ends, /overlap/);
+  expectNothing({ IPSEC_LOCALNET: "0.0.0.0/0", IPSEC_REMOTENET: "0.0.0.0/0", IPSEC_VTI_KEY: "42" });
+  expectNothing({ IPSEC_LOCALNET: "10.1.0.0/17", IPSEC_REMOTENET: "10.1.128.0/17" });
+});
+
+test("everything as the remote network would cut the host off, unless a virtual interface takes it", () => {
+  expectError(
+    { IPSEC_REMOTENET: "0.0.0.0/0" },
+    "IPSEC_REMOTENET",
+    /0\.0\.0\.0\/0 without a virtual interface/,
+  );
+  expectError(
+    { IPSEC_LOCALNET: "2001:db8::/32", IPSEC_REMOTENET: "::/0" },
+    "IPSEC_REMOTENET",
+    /::\/0 without/,
+  );
+  expectNothing({ IPSEC_REMOTENET: "0.0.0.0/0", IPSEC_VTI_KEY: "42" });
+});
+
+test("host bits are a warning with both readings", () => {
+  expectWarning({ IPSEC_LOCALNET: "10.1.2.3/16" }, "IPSEC_LOCALNET", /"10\.1\.2\.3\/16".*10\.1\.0\.0\/16/);
+});
+
+test("an IKE SA that ends before its CHILD SA is warned of", () => {
+  expectWarning(
+    { IPSEC_IKELIFETIME: "30m" },
+    "IPSEC_IKELIFETIME, IPSEC_LIFETIME",
+    /1800 s\) is shorter than IPSEC_LIFETIME \(3600 s\)/,
+  );
+  expectNothing({ IPSEC_IKELIFETIME: "1h" });
+});
+
+test("ike with several networks, and a timeout that IKEv2 does not have, are warned of", () => {
+  expectWarning(
+    { IPSEC_KEYEXCHANGE: "ike", IPSEC_REMOTENET: "10.2.0.0/16,10.3.0.0/16" },
+    "IPSEC_KEYEXCHANGE, IPSEC_LOCALNET, IPSEC_REMOTENET",
+    /first pair/,
+  );
+  expectWarning({ IPSEC_DPD_TIMEOUT: "60s" }, "IPSEC_DPD_TIMEOUT", /no effect with IKEv2/);
+  expectNothing({ IPSEC_DPD_TIMEOUT: "60s", IPSEC_KEYEXCHANGE: "ikev1" });
+});
+
+test("IKEv1 takes the classic half of the defaults in silence, and refuses proposals that leave it nothing", () => {
+  expectNothing({ IPSEC_KEYEXCHANGE: "ikev1" });
+  const { errors } = problemsOf({
+    IPSEC_KEYEXCHANGE: "ikev1",
+    IPSEC_IKECIPHER: "aes256gcm16-prfsha384-ecp384",
+  });
+  assert.deepEqual(
+    errors.map(({ variable }) => variable),
+    ["IPSEC_IKECIPHER, IPSEC_KEYEXCHANGE"],
+  );
+});
+
+test("weak algorithms are warned of by name, strong ones are not", () => {
+  for (const [text, word] of [
+    ["3des-sha256-modp3072", /3des/],
+    ["aes128-sha1-modp3072", /sha1/],
+    ["aes128-md5-modp3072", /md5/],
+    ["aes128-sha256-modp1024", /modp1024/],
+  ] as const) {
+    const { errors, warnings } = problemsOf({ IPSEC_IKECIPHER: text });
+    assert.deepEqual(errors, []);
+    assert.ok(
+      warnings.some(({ variable, message }) => variable === "IPSEC_IKECIPHER" && word.test(message)),
+      text,
+    );
+  }
+  expectNothing({ IPSEC_IKECIPHER: "aes256gcm16-prfsha384-ecp384", IPSEC_ESPCIPHER: "aes256gcm16-ecp384" });
+});
+
+test("a cipher that Linux lacks is refused where ESP must run in the kernel, and warned of where it may", () => {
+  const cipher = { IPSEC_ESPCIPHER: "camellia128ctr-sha256" };
+  expectError({ ...cipher, IPSEC_DATAPLANE: "kernel" }, "IPSEC_ESPCIPHER", /camellia128ctr/);
+  expectWarning(cipher, "IPSEC_ESPCIPHER", /camellia128ctr/);
+});
+
+test("to a peer of unknown address nothing can be started", () => {
+  const any = { IPSEC_REMOTEIP: "%any", IPSEC_REMOTEID: "sun" };
+  for (const start of ["start", "route", "route,start"]) {
+    expectError({ ...any, IPSEC_START: start }, "IPSEC_START, IPSEC_REMOTEIP", /address is unknown/);
+  }
+  expectNothing({ ...any, IPSEC_START: "add" });
+});
+
+test("a virtual interface needs addresses, in init as in run", () => {
+  const vti = { IPSEC_VTI_KEY: "42" };
+  for (const purpose of ["gateway", "init"] as const) {
+    const ends = { ...vti, IPSEC_REMOTEIP: "vpn.example.com", IPSEC_REMOTEID: "sun" };
+    expectError(ends, "IPSEC_REMOTEIP, IPSEC_VTI_KEY", /is a name/, purpose);
+    expectError(
+      { ...vti, IPSEC_REMOTEIP: "2001:db8::2" },
+      "IPSEC_LOCALIP, IPSEC_REMOTEIP",
+      /one family/,
+      purpose,
+    );
+    expectError(
+      { ...vti, IPSEC_VTI_IPADDR_PEER: "169.254.0.2" },
+      "IPSEC_VTI_IPADDR_PEER, IPSEC_VTI_IPADDR_LOCAL",
+      /IPSEC_VTI_IPADDR_LOCAL is not/,
+      purpose,
+    );
+    expectError(
+      { ...vti, IPSEC_VTI_IPADDR_PEER: "169.254.0.2", IPSEC_VTI_IPADDR_LOCAL: "2001:db8::1" },
+      "IPSEC_VTI_IPADDR_LOCAL, IPSEC_VTI_IPADDR_PEER",
+      /one family/,
+      purpose,
+    );
+  }
+  expectError(
+    { ...vti, IPSEC_DATAPLANE: "userspace" },
+    "IPSEC_VTI_KEY, IPSEC_DATAPLANE",
+    /ESP in the kernel/,
+  );
+  expectNothing({ ...vti, IPSEC_VTI_IPADDR_LOCAL: "169.254.0.1/30", IPSEC_VTI_IPADDR_PEER: "169.254.0.2" });
+});
+
+test("details of a virtual interface without one are warned of", () => {
+  expectWarning({ IPSEC_VTI_STATICROUTES: "10.9.0.0/16" }, "IPSEC_VTI_STATICROUTES", /without IPSEC_VTI_KEY/);
+});
+
+test("routes of the host need the remote networks in manual configuration too", () => {
+  const manual = { IPSEC_USE_MANUAL_CONFIG: "yes", SET_ROUTE_DEFAULT_TABLE: "yes" };
+  expectError(
+    { ...manual, IPSEC_REMOTENET: "" },
+    "SET_ROUTE_DEFAULT_TABLE, IPSEC_REMOTENET",
+    /manual configuration too/,
+  );
+  expectNothing(manual);
+});
