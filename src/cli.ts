@@ -71,6 +71,10 @@ const buildProgram = (
     .description("check, render, prepare the host and run the gateway in the foreground (default)")
     .action(async () => finish(await (await import("./commands/run.ts")).run(context)));
   program
+    .command("init")
+    .description("load kernel modules and make the virtual interface with its addresses and routes, then end")
+    .action(async () => finish(await (await import("./commands/init.ts")).init(context)));
+  program
     .command("render")
     .description("print the files that run would write and the commands it would execute; touches nothing")
     .option("--show-secrets", "print secrets instead of ***")

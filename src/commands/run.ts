@@ -8,7 +8,7 @@ import type { KillProcess } from "../daemon/end-processes.ts";
 import { followFiles, followManualFiles } from "../daemon/reload.ts";
 import { removeStaleFiles } from "../daemon/stale.ts";
 import { supervise } from "../daemon/supervise.ts";
-import { type ExitCode, exitCodes, Failure, type Problem } from "../failure.ts";
+import { type ExitCode, exitCodes, Failure } from "../failure.ts";
 import { type Dataplane, onDataplane } from "../gateway/dataplane.ts";
 import { buildGateway } from "../gateway/from-settings.ts";
 import type { Connection, Gateway } from "../gateway/gateway.ts";
@@ -28,10 +28,11 @@ import { unsupportedBy } from "../ipsec/proposal-checks.ts";
 import { loadTemplates } from "../load-templates.ts";
 import { parseCharonLine } from "../observe/charon-line.ts";
 import { createDiagnostician } from "../observe/diagnostician.ts";
-import { charonRecord, createLog, type Log } from "../observe/log.ts";
+import { charonRecord, type Log } from "../observe/log.ts";
 import type { Secret } from "../secret.ts";
 import type { Settings } from "../settings/settings.ts";
 import { ViciError } from "../vici/vici-error.ts";
+import { createCommandLog, logLevel, logProblems, logWarnings } from "./command-log.ts";
 import type { Context } from "./context.ts";
 import { loadSettings } from "./load-settings.ts";
 
@@ -46,16 +47,10 @@ export const run = async (context: Context & { readonly killProcess: KillProcess
   const { control } = context;
   const loaded = loadSettings(context.environment, "gateway");
   let secrets = secretsOf(loaded.settings);
-  const log = await createLog({
-    level: logLevel(loaded.settings),
-    format: loaded.settings.gateway.LOG_FORMAT ?? (context.stdout.isTerminal ? "pretty" : "json"),
-    colour: context.stdout.hasColors,
-    destination: context.stdout,
-    secrets: () => secrets,
-  });
+  const log = await createCommandLog(loaded.settings, context, () => secrets);
   log.info({ event: "starting", version: context.version }, "vnf-ipsec starts");
   logWarnings(log, loaded.warnings);
-  requireCapabilities();
+  requireCapabilities(["NET_ADMIN", "NET_BIND_SERVICE"]);
   requirePrograms(context.environment["PATH"]);
   if (!loaded.settings.gateway.IPSEC_USE_MANUAL_CONFIG) requireIncludes();
 
@@ -331,19 +326,6 @@ const childrenOf = (connections: readonly Connection[]) =>
 
 const secretsOf = (settings: Settings): readonly Secret[] =>
   settings.connections.map((connection) => connection.IPSEC_PSK);
-
-const logLevel = ({ gateway }: Settings) =>
-  gateway.DEBUG && !["trace", "debug"].includes(gateway.LOG_LEVEL) ? "debug" : gateway.LOG_LEVEL;
-
-const logWarnings = (log: Log, warnings: readonly Problem[]): void => {
-  for (const { variable, message, hint } of warnings) log.warn({ event: "setting", variable, hint }, message);
-};
-
-const logProblems = (log: Log, failure: Failure): void => {
-  logWarnings(log, failure.warnings);
-  for (const { variable, message, hint } of failure.problems)
-    log.error({ event: "failure", variable, hint }, message);
-};
 
 /** With DEBUG the written files are logged; the scrubber would mask their secrets, but they are rendered masked anyway. */
 const logFiles = (log: Log, { gateway, dataplane, settings }: Plan): void => {

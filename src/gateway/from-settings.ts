@@ -3,7 +3,7 @@ import type { Proposal } from "../ipsec/proposal.ts";
 import { usableWithIkev1 } from "../ipsec/proposal-checks.ts";
 import type { ConnectionSettings, Settings, Values } from "../settings/settings.ts";
 import type { ChildSa, Connection, Gateway, HostRoute } from "./gateway.ts";
-import type { VirtualInterface } from "./virtual-interface.ts";
+import { mtuFor, type VirtualInterface } from "./virtual-interface.ts";
 
 /** Builds the model from checked settings. */
 export const buildGateway = (settings: Settings): Gateway => ({
@@ -94,8 +94,15 @@ const buildVirtualInterface = (values: Values): readonly VirtualInterface[] => {
       ...(values.IPSEC_VTI_IPADDR_LOCAL === undefined ? {} : { address: values.IPSEC_VTI_IPADDR_LOCAL }),
       ...(values.IPSEC_VTI_IPADDR_PEER === undefined ? {} : { peerAddress: values.IPSEC_VTI_IPADDR_PEER }),
       routes: values.IPSEC_VTI_STATICROUTES ?? [],
+      mtu: mtuOf(values),
     },
   ];
+};
+
+const mtuOf = (values: Values): number | undefined => {
+  if (values.IPSEC_MTU === "off") return undefined;
+  if (values.IPSEC_MTU !== "auto") return values.IPSEC_MTU;
+  return mtuFor(values.IPSEC_ESPCIPHER, values.IPSEC_LOCALIP, values.IPSEC_REMOTEIP, values.IPSEC_FORCEUDP);
 };
 
 const buildHostRoutes = (values: Values): readonly HostRoute[] =>

@@ -23,6 +23,13 @@ export const applySteps = async (steps: readonly Step[], effects: Effects): Prom
     }
     // The failed step changed nothing, so its own undo must not run.
     if (step.undo !== undefined) effects.journal.drop(step.undo);
+    if (step.optional) {
+      effects.log.warn(
+        { event: "host-unchanged", command: pasteable(step.argv), reason: lastLine(result.stderr) },
+        `cannot ${step.why}`,
+      );
+      continue;
+    }
     await undo(made, effects);
     throw stepFailed(step, result.exitCode, result.stderr);
   }
@@ -46,7 +53,7 @@ export const undo = async (
 };
 
 const stepFailed = (step: Step, exitCode: number, words: string): Failure => {
-  const reason = words.trim().split("\n").at(-1) || `exit code ${exitCode}`;
+  const reason = lastLine(words) || `exit code ${exitCode}`;
   return new Failure(
     [
       {
@@ -58,7 +65,17 @@ const stepFailed = (step: Step, exitCode: number, words: string): Failure => {
   );
 };
 
-const remedyFor = (reason: string, [program]: Argv): string => {
+const lastLine = (words: string): string => words.trim().split("\n").at(-1) ?? "";
+
+const remedyFor = (reason: string, argv: Argv): string => {
+  const [program] = argv;
+  if (program === "sysctl") {
+    const [, setting = ""] = /conf\.[^.]+\.(\w+=\d)$/.exec(argv.at(-1) ?? "") ?? [];
+    return `/proc/sys is closed to this container: start it with --sysctl net.ipv4.conf.default.${setting}, or run init --privileged before it (initContainer)`;
+  }
+  if (/Unknown device type|not supported/i.test(reason)) {
+    return "the kernel has no such interface: load its module on the host (modprobe ip_vti or ip6_vti), or mount /lib/modules and run init --privileged";
+  }
   if (/not permitted|permission/i.test(reason)) return "run with the capability NET_ADMIN, or --privileged";
   if (/ENOENT|not found|No such file/i.test(reason)) return `install ${program}`;
   return "run the command by hand to see more; nothing was left changed";

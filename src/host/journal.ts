@@ -37,6 +37,20 @@ export const openJournal = (path: string): Journal => {
   };
 };
 
+/** A journal for changes that are to stay once all of them are made. */
+export const memoryJournal = (): Journal => {
+  let entries: readonly Argv[] = [];
+  return {
+    entries: () => entries,
+    add: (undo) => {
+      entries = [...entries, undo];
+    },
+    drop: (undo) => {
+      entries = entries.filter((entry) => entry !== undo);
+    },
+  };
+};
+
 const readEntries = (path: string): readonly Argv[] => {
   try {
     const entries: unknown = JSON.parse(readFileSync(path, "utf8"));

@@ -4,6 +4,8 @@ export type Step = {
   readonly why: string;
   readonly argv: Argv;
   readonly undo?: Argv;
+  /** Its failure is a warning: a later step shows whether it mattered. */
+  readonly optional?: true;
 };
 
 export type Argv = readonly [string, ...string[]];

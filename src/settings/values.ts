@@ -109,6 +109,16 @@ export const parseKey = (text: string): Result<number> => {
       );
 };
 
+/** MTU of the virtual interface: `auto` computes it, `off` leaves the kernel's. */
+export const parseMtu = (text: string): Result<number | "auto" | "off"> => {
+  const word = text.toLowerCase();
+  if (word === "auto" || word === "off") return valid(word);
+  const mtu = /^[1-9]\d{2,3}$/.test(text) ? Number(text) : 0;
+  return mtu >= 576 && mtu <= 9000
+    ? valid(mtu)
+    : invalid(`${quoted(text)} is neither a number from 576 to 9000 nor auto nor off`, "for example 1400");
+};
+
 /**
  * Reads a pre-shared key from its bytes: `0x` and hexadecimal digits, `0s` and base64, or the text itself.
  * No message shows any of it.

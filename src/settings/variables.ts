@@ -13,6 +13,7 @@ import {
   parseInterval,
   parseKey,
   parseLifetime,
+  parseMtu,
   parseNetworkItem,
   parsePath,
   parsePreSharedKey,
@@ -302,6 +303,16 @@ export const variables = {
     meaning: "Address of the peer's virtual interface; needs `IPSEC_VTI_IPADDR_LOCAL`.",
     example: "169.254.10.2",
     schema: checkedByResult(parseAddress),
+  }),
+
+  IPSEC_MTU: variable({
+    group: "Virtual interface (VTI)",
+    values: "`auto`, `off`, `576` to `9000`",
+    meaning:
+      "MTU of the virtual interface. `auto` computes what fits a path of 1500 bytes from `IPSEC_ESPCIPHER` and `IPSEC_FORCEUDP`; `off` leaves the kernel's.",
+    example: "1400",
+    default: "auto",
+    schema: checkedByResult(parseMtu),
   }),
 
   IPSEC_USE_MANUAL_CONFIG: variable({

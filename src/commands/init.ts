@@ -1,0 +1,45 @@
+import { type ExitCode, exitCodes, Failure } from "../failure.ts";
+import { buildGateway } from "../gateway/from-settings.ts";
+import { applySteps } from "../host/apply.ts";
+import { requireCapabilities } from "../host/capabilities.ts";
+import { inspectInterface } from "../host/inspect-interface.ts";
+import { memoryJournal } from "../host/journal.ts";
+import { modulesFor, planVirtualInterface, sysctlsFor } from "../host/plan-virtual-interface.ts";
+import { childEnvironment, createRunProgram } from "../host/run-program.ts";
+import { createCommandLog, logProblems, logWarnings } from "./command-log.ts";
+import type { Context } from "./context.ts";
+import { loadSettings } from "./load-settings.ts";
+
+/**
+ * Prepares the host for the gateway: modules and virtual interfaces with their addresses and routes. Changes only
+ * what differs, and takes back what it did when a step fails. What it makes stays.
+ */
+export const init = async (context: Context): Promise<ExitCode> => {
+  const { settings, warnings } = loadSettings(context.environment, "init");
+  const log = await createCommandLog(settings, context, () => []);
+  logWarnings(log, warnings);
+  const runProgram = createRunProgram(childEnvironment(context.environment), log);
+  try {
+    requireCapabilities(["NET_ADMIN"]);
+    const { virtualInterfaces } = buildGateway(settings);
+    for (const vti of virtualInterfaces) {
+      const state = await inspectInterface(vti.name, sysctlsFor(vti), modulesFor(vti), runProgram);
+      const steps = planVirtualInterface(vti, state);
+      await applySteps(steps, { runProgram, log, journal: memoryJournal() });
+      log.info(
+        { event: "initialised", interface: vti.name, changes: steps.length },
+        "the virtual interface is ready",
+      );
+    }
+    if (virtualInterfaces.length === 0) {
+      log.warn(
+        { event: "initialised", variables: ["IPSEC_VTI_KEY"] },
+        "there is no virtual interface to make: IPSEC_VTI_KEY is not set",
+      );
+    }
+    return exitCodes.ok;
+  } catch (error) {
+    if (error instanceof Failure) logProblems(log, error);
+    throw error;
+  }
+};

@@ -1,0 +1,123 @@
+import { existsSync, readFileSync } from "node:fs";
+import type { RunProgram } from "./run-program.ts";
+
+/** What is there of an interface; see ip-link(8), ip-address(8) and the kernel's ip-sysctl documentation. */
+export type InterfaceState = {
+  /** Absent when there is no such interface. */
+  readonly link?: LinkState | undefined;
+  /** As `address`, `address/length` or `address peer/length`. */
+  readonly addresses: readonly AddressState[];
+  /** Destinations of the routes over it in the main table. */
+  readonly routes: readonly string[];
+  /** Values below /proc/sys by name with slashes; absent ones could not be read. */
+  readonly sysctls: ReadonlyMap<string, string>;
+  readonly modules: ReadonlySet<string>;
+};
+
+export type LinkState = {
+  /** `vti`, `vti6`, …; empty for other kinds. */
+  readonly kind: string;
+  readonly local: string;
+  readonly remote: string;
+  readonly inputKey: number;
+  readonly outputKey: number;
+  readonly mtu: number;
+  readonly isUp: boolean;
+};
+
+export type AddressState = { readonly local: string; readonly peer?: string; readonly prefixLength: number };
+
+export const inspectInterface = async (
+  name: string,
+  sysctls: readonly string[],
+  modules: readonly string[],
+  runProgram: RunProgram,
+): Promise<InterfaceState> => {
+  const [links, addresses, routes, routes6] = await Promise.all([
+    ipJson<readonly IpLink[]>(runProgram, ["-details", "link", "show", "dev", name]),
+    ipJson<readonly IpAddresses[]>(runProgram, ["address", "show", "dev", name]),
+    ipJson<readonly { readonly dst: string }[]>(runProgram, [
+      "-4",
+      "route",
+      "show",
+      "table",
+      "main",
+      "dev",
+      name,
+    ]),
+    ipJson<readonly { readonly dst: string }[]>(runProgram, [
+      "-6",
+      "route",
+      "show",
+      "table",
+      "main",
+      "dev",
+      name,
+    ]),
+  ]);
+  const link = links?.[0];
+  return {
+    ...(link === undefined ? {} : { link: linkState(link) }),
+    addresses: (addresses?.[0]?.addr_info ?? []).map((address) => ({
+      local: address.local,
+      ...(address.address === undefined ? {} : { peer: address.address }),
+      prefixLength: address.prefixlen,
+    })),
+    routes: [...(routes ?? []), ...(routes6 ?? [])].map(({ dst }) => dst),
+    sysctls: new Map(sysctls.flatMap((path) => readSysctl(path))),
+    modules: new Set(modules.filter(isPresent)),
+  };
+};
+
+type IpLink = {
+  readonly mtu: number;
+  readonly flags: readonly string[];
+  readonly linkinfo?: {
+    readonly info_kind?: string;
+    readonly info_data?: {
+      readonly local?: string;
+      readonly remote?: string;
+      readonly ikey?: string;
+      readonly okey?: string;
+    };
+  };
+};
+
+type IpAddresses = {
+  readonly addr_info: readonly {
+    readonly local: string;
+    readonly address?: string;
+    readonly prefixlen: number;
+  }[];
+};
+
+/** Undefined when ip says that there is nothing of that name. */
+const ipJson = async <T>(runProgram: RunProgram, words: readonly string[]): Promise<T | undefined> => {
+  const { exitCode, stdout } = await runProgram(["ip", "-json", ...words]);
+  return exitCode === 0 && stdout !== "" ? (JSON.parse(stdout) as T) : undefined;
+};
+
+const linkState = ({ mtu, flags, linkinfo }: IpLink): LinkState => ({
+  kind: linkinfo?.info_kind ?? "",
+  local: linkinfo?.info_data?.local ?? "",
+  remote: linkinfo?.info_data?.remote ?? "",
+  inputKey: keyNumber(linkinfo?.info_data?.ikey),
+  outputKey: keyNumber(linkinfo?.info_data?.okey),
+  mtu,
+  isUp: flags.includes("UP"),
+});
+
+/** iproute2 prints keys like addresses: 0.0.0.42. */
+const keyNumber = (text: string | undefined): number =>
+  (text ?? "0.0.0.0").split(".").reduce((number, byte) => number * 256 + Number(byte), 0);
+
+const readSysctl = (path: string): readonly (readonly [string, string])[] => {
+  try {
+    return [[path, readFileSync(`/proc/sys/${path}`, "utf8").trim()]];
+  } catch {
+    return [];
+  }
+};
+
+/** Loaded, or built in with something to show; modprobe knows what else is built in. */
+const isPresent = (module: string): boolean => existsSync(`/sys/module/${module}`);
