@@ -25,8 +25,9 @@ rmdir /run/host-etc
 
 cp -r rootfs/etc/. /etc/
 chmod 600 /etc/ipsec.secrets
-# Debian enables plugins that an image does not install, and that want iptables, a DHCP server or a cluster.
-for plugin in connmark dhcp forecast ha led tnc-tnccs; do
+# Debian enables plugins that an image does not install, and that want iptables, a DHCP server, a cluster or hardware.
+# af-alg asks the kernel for each algorithm by itself, which takes seconds where modules are loaded for it.
+for plugin in af-alg connmark dhcp forecast ha led ldap pkcs11 tnc-tnccs tpm; do
   printf '%s {\\n  load = no\\n}\\n' "$plugin" > /etc/strongswan.d/charon/$plugin.conf
 done
 

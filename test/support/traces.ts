@@ -36,5 +36,6 @@ export const charonOf = (gateway: SiteProcess): number => {
 
 /** The value below which that part of the values lies, 0 to 1. */
 export const quantile = (values: readonly number[], part: number): number =>
-  [...values].sort((one, other) => one - other)[Math.min(values.length - 1, Math.floor(values.length * part))] ??
-  Number.NaN;
+  [...values].sort((one, other) => one - other)[
+    Math.min(values.length - 1, Math.floor(values.length * part))
+  ] ?? Number.NaN;

@@ -1,7 +1,10 @@
 import assert from "node:assert/strict";
+import process from "node:process";
 import { test } from "node:test";
 import { createLab, type Lab } from "../../support/lab.ts";
 import type { Site } from "../../support/site.ts";
+
+process.env.VNF_IPSEC_COMMAND = "node dist/vnf-ipsec";
 
 const key = "42";
 
@@ -21,7 +24,11 @@ const environmentOf = (site: Site, peer: Site): Record<string, string> => ({
 const init = async (site: Site, environment: Record<string, string>) => {
   const process = site.gateway(environment, { args: ["init"] });
   const { exitCode } = await process.exited;
-  return { exitCode, changes: process.records().find((record) => record["event"] === "initialised")?.["changes"], process };
+  return {
+    exitCode,
+    changes: process.records().find((record) => record["event"] === "initialised")?.["changes"],
+    process,
+  };
 };
 
 const withLab = async (run: (lab: Lab) => Promise<void>): Promise<void> => {
@@ -42,7 +49,10 @@ test("init makes the interface with key, ends, address, routes, MTU and settings
     assert.equal(link.linkinfo.info_data.okey, "0.0.0.42");
     assert.equal(link.mtu, 1422);
     assert.ok(link.flags.includes("UP"));
-    assert.match(await moon.run(["ip", "address", "show", "dev", "vti42"]), /inet 169\.254\.10\.1 peer 169\.254\.10\.2\/32/);
+    assert.match(
+      await moon.run(["ip", "address", "show", "dev", "vti42"]),
+      /inet 169\.254\.10\.1 peer 169\.254\.10\.2\/32/,
+    );
     assert.match(await moon.run(["ip", "route", "show", "dev", "vti42"]), /10\.2\.0\.0\/24/);
     assert.equal((await moon.run(["sysctl", "-n", "net.ipv4.conf.vti42.disable_policy"])).trim(), "1");
     const second = await init(moon, environment);
@@ -50,20 +60,27 @@ test("init makes the interface with key, ends, address, routes, MTU and settings
   }));
 
 test("two gateways over VTIs with selectors for everything pass a ping both ways, and only ESP is seen between them", () =>
-  withLab(async ({ moon, sun }) => {
-    for (const [site, peer] of [[moon, sun], [sun, moon]] as const) {
+  withLab(async (lab) => {
+    const { moon, sun } = lab;
+    for (const [site, peer] of [
+      [moon, sun],
+      [sun, moon],
+    ] as const) {
       const { exitCode, process } = await init(site, environmentOf(site, peer));
       assert.equal(exitCode, 0, process.output());
     }
     const gateways = [moon.gateway(environmentOf(moon, sun)), sun.gateway(environmentOf(sun, moon))];
     for (const gateway of gateways) await gateway.waitForRecord((record) => record["event"] === "ready");
-    await using capture = Object.assign(await moon.capture(), { [Symbol.asyncDispose]: async () => {} });
+    const wire = await lab.captureWire();
     const pings = moon.continuousPing(sun.host, { intervalSeconds: 0.2 });
     await pings.waitForAnswer();
     assert.ok((await pings.stop()).received > 0);
     assert.equal((await sun.ping(moon.host, { count: 3 })).received, 3);
-    const packets = await capture.stop();
-    assert.deepEqual(packets.filter((packet) => /10\.[12]\.0\./.test(packet)), []);
+    const packets = await wire.stop();
+    assert.deepEqual(
+      packets.filter((packet) => /10\.[12]\.0\./.test(packet)),
+      [],
+    );
     assert.ok(packets.some((packet) => /ESP/.test(packet)));
     for (const gateway of gateways) gateway.signal("SIGTERM");
     for (const gateway of gateways) assert.equal((await gateway.exited).exitCode, 0);
