@@ -1,0 +1,83 @@
+import { spawn } from "node:child_process";
+import { createInterface } from "node:readline";
+import type { VirtualInterface } from "../gateway/virtual-interface.ts";
+import { applySteps, type Effects } from "./apply.ts";
+import { inspectInterface } from "./inspect-interface.ts";
+import { modulesFor, planVirtualInterface, sysctlsFor } from "./plan-virtual-interface.ts";
+import type { Step } from "./step.ts";
+
+/** What is missing to have the interfaces as they should be; nothing when they are. */
+export const planVirtualInterfaces = async (
+  interfaces: readonly VirtualInterface[],
+  { runProgram }: Pick<Effects, "runProgram">,
+): Promise<readonly Step[]> => {
+  const steps = interfaces.map(async (vti) =>
+    planVirtualInterface(vti, await inspectInterface(vti.name, sysctlsFor(vti), modulesFor(vti), runProgram)),
+  );
+  return (await Promise.all(steps)).flat();
+};
+
+/**
+ * Puts back what somebody takes from the interfaces, as soon as `ip monitor` tells of a change.
+ * What it puts back is taken back at the end, since it was made here.
+ */
+export const keepVirtualInterfaces = (
+  interfaces: () => readonly VirtualInterface[],
+  effects: Effects,
+  environment: Record<string, string>,
+): { readonly stop: () => Promise<void> } => {
+  let stopped = false;
+  let timer: NodeJS.Timeout | undefined;
+  let looking: Promise<void> = Promise.resolve();
+  const look = async (): Promise<void> => {
+    const steps = await planVirtualInterfaces(interfaces(), effects);
+    if (stopped || steps.length === 0) return;
+    effects.log.warn(
+      { event: "interface-mended", changes: steps.length },
+      "a virtual interface was changed by others and is put back",
+    );
+    await applySteps(steps, effects);
+  };
+  const lookSoon = (): void => {
+    clearTimeout(timer);
+    timer = setTimeout(() => {
+      looking = looking.then(look).catch((error: unknown) => {
+        effects.log.error(
+          { event: "interface-not-mended", reason: String(error) },
+          "a virtual interface could not be put back",
+        );
+      });
+    }, settleMilliseconds);
+  };
+  const watch = () => {
+    const monitor = spawn("ip", ["monitor", "link", "address", "route"], {
+      env: environment,
+      stdio: ["ignore", "pipe", "ignore"],
+    });
+    createInterface({ input: monitor.stdout }).on("line", lookSoon);
+    monitor.once("error", () => {});
+    monitor.once("exit", () => {
+      if (!stopped) setTimeout(restart, restartMilliseconds).unref();
+    });
+    return monitor;
+  };
+  let monitor = watch();
+  const restart = (): void => {
+    if (stopped) return;
+    monitor = watch();
+    // What happened while nobody watched.
+    lookSoon();
+  };
+  return {
+    stop: async () => {
+      stopped = true;
+      clearTimeout(timer);
+      monitor.kill();
+      await looking;
+    },
+  };
+};
+
+/** One command of others causes several events, and a `del` is often half of a replacement. */
+const settleMilliseconds = 200;
+const restartMilliseconds = 1_000;
