@@ -75,7 +75,7 @@ export const pingThroughTunnel = async (page: Page, lab: Lab, witness: Capture):
   demand(clear.length === 0, `these left a site in clear: ${clear.join("; ")}`);
   demand(esp.length === wanted, `the witness saw ${esp.length} packets of ESP instead of ${wanted}`);
   demand(ike.length > 0, "the witness saw no IKE");
-  page.quote(...esp.slice(0, 4).map(shortened), "...");
+  page.quote(...esp.toSorted().slice(0, 4).map(shortened), "...");
   page.seen(
     `${ike.length} packets of IKE, ${esp.length} of ESP in UDP, 0 others; no inner address to be seen`,
   );

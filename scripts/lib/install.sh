@@ -129,7 +129,7 @@ quietly() {
 	"$@" >"$log" 2>&1 </dev/null || status=$?
 	if ((status != 0)); then
 		echo "--- $* ended with $status" >&2
-		tail -n 60 "$log" >&2
+		cat "$log" >&2
 	fi
 	rm -f "$log"
 	return "$status"
