@@ -52,7 +52,13 @@ export const startGateways = async (
 export const awaitTunnel = async (page: Page, { moon, sun }: Gateways): Promise<void> => {
   page.step("The tunnel");
   const established = /CHILD_SA \S+ established with SPIs \S+ \S+ and TS ([^"\\]+)/;
-  const [[, networks]] = await Promise.all([moon.waitForOutput(established), sun.waitForOutput(established)]);
+  const up = Promise.all([moon.waitForOutput(established), sun.waitForOutput(established)]);
+  const [[, networks]] = await up.catch(() => {
+    const diagnoses = [moon, sun].flatMap((gateway) =>
+      gateway.records().flatMap(({ event, message }) => (event === "diagnosis" ? [message] : [])),
+    );
+    throw new Error(["it does not come up", ...new Set(diagnoses)].join("; "));
+  });
   page.seen(`up, say the charons of both ends: ${networks}`);
 };
 

@@ -60,12 +60,15 @@ const isSilent = ({ vici }: Charon): Promise<boolean> => {
  */
 const deleteIkeSas = async ({ vici }: Charon, log: Log, left: () => number): Promise<void> => {
   const asked = new Set<string>();
+  const begin = performance.now();
   try {
     for (let pause = 5; left() > 0; pause = Math.min(100, pause * 2)) {
       const sas = await listIkeSas(vici);
       if (sas.length === 0) return;
       for (const { uniqueId, state, peerAnswered } of sas) {
-        if ((state === "CONNECTING" && peerAnswered) || asked.has(uniqueId)) continue;
+        const isNegotiated = state === "CREATED" || state === "CONNECTING";
+        const mayComeUp = peerAnswered || performance.now() - begin < firstAnswerMilliseconds;
+        if ((isNegotiated && mayComeUp) || asked.has(uniqueId)) continue;
         asked.add(uniqueId);
         // -1: charon goes on by itself, so that all are deleted side by side.
         await vici.request("terminate", { "ike-id": uniqueId, timeout: "-1" });
@@ -77,3 +80,6 @@ const deleteIkeSas = async ({ vici }: Charon, log: Log, left: () => number): Pro
     log.debug({ reason: String(error) }, "charon could not be asked to delete its SAs");
   }
 };
+
+/** A peer that has not answered by then is not about to take the SA for established. */
+const firstAnswerMilliseconds = 400;

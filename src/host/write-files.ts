@@ -62,7 +62,7 @@ export const writeFiles = (files: readonly ConfigFile[], options: WriteOptions):
   };
   for (const one of staged) {
     attempt(one, () => {
-      mkdirSync(dirname(one.path), { recursive: true, mode: one.file.mode === 0o600 ? 0o711 : 0o755 });
+      makeDirectory(dirname(one.path), one.file.mode === 0o600 ? 0o711 : 0o755);
       removeLeftovers(one.path);
       one.previous = readIfPresent(one.path);
       stageFile(one.path, Buffer.from(one.file.text), one.file, options.owner);
@@ -112,6 +112,19 @@ export const removeUnwanted = (
     }
   }
   return removed;
+};
+
+/** Like mkdirSync with `recursive`, which says ENOENT for whatever reason a directory could not be made. */
+const makeDirectory = (path: string, mode: number): void => {
+  try {
+    mkdirSync(path, { mode });
+  } catch (error) {
+    const { code } = error as NodeJS.ErrnoException;
+    if (code === "EEXIST") return;
+    if (code !== "ENOENT") throw error;
+    makeDirectory(dirname(path), 0o755);
+    mkdirSync(path, { mode });
+  }
 };
 
 const putBack = (

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { existsSync } from "node:fs";
 import { test } from "node:test";
-import { runCommand, runToEnd, searchPath } from "../support/command.ts";
+import { commandWords, runCommand, runToEnd, searchPath } from "../support/command.ts";
 import { minimal } from "../support/environment-of.ts";
 import { formsOfCanary } from "../support/hostile-environment.ts";
 import { snapshot } from "../support/snapshot.ts";
@@ -172,5 +172,7 @@ test("an invalid environment is refused in a few times what node itself takes to
   const median = (times: readonly number[]): number =>
     times.toSorted((one, other) => one - other)[4] ?? Number.NaN;
   const ratio = median(ours) / median(bare);
-  assert.ok(ratio <= 8, `${median(ours)} ms are ${ratio} times ${median(bare)} ms`);
+  // The sources are read one by one and stripped of their types; the built command is one file.
+  const limit = commandWords()[0] === process.execPath ? 25 : 8;
+  assert.ok(ratio <= limit, `${median(ours)} ms are ${ratio} times ${median(bare)} ms`);
 });

@@ -1,4 +1,5 @@
 import assert from "node:assert/strict";
+import { existsSync, renameSync } from "node:fs";
 import process from "node:process";
 import { test } from "node:test";
 import { setTimeout as pause } from "node:timers/promises";
@@ -166,11 +167,21 @@ test("a reload with another key brings the tunnel up with that key", async () =>
 test("a reload that is asked for during the start is not lost", async () => {
   await using lab = await makeLab();
   const sun = await lab.sun.peer({ connections: [{ psk }] });
-  for (const moment of ["starting", "dataplane", "charon-started", "ready"]) {
-    await writeEnv(lab);
+  for (const moment of ["claimed", "dataplane", "charon-started", "ready"]) {
+    // The route takes programs to run, so that the start is long enough to be met.
+    await writeEnv(lab, { SET_ROUTE_DEFAULT_TABLE: "yes" });
     const gateway = startGateway(lab);
-    await gateway.waitForRecord(({ event }) => event === moment);
-    await writeEnv(lab, { IPSEC_REMOTENET: networks[1] });
+    await lab.moon.writeFile(
+      "/etc/next.env",
+      `IPSEC_REMOTENET=${networks[1]}\nIPSEC_START=start\nSET_ROUTE_DEFAULT_TABLE=yes\n`,
+    );
+    // The environment is read by then, and records come only when node gets round to writing them.
+    const claim = lab.moon.fromOutside("/run/vnf-ipsec/gateway.json");
+    await (moment === "claimed"
+      ? waitFor("the claim", () => existsSync(claim) || undefined)
+      : gateway.waitForRecord(({ event }) => event === moment));
+    // At once, since the next moment is only milliseconds away.
+    renameSync(lab.moon.fromOutside("/etc/next.env"), lab.moon.fromOutside(envFile));
     gateway.signal("SIGHUP");
     await tunnelTo(sun, networks[1]);
     assert.equal(await stop(gateway), 0, moment);
