@@ -52,7 +52,13 @@ export const startGateways = async (
 export const awaitTunnel = async (page: Page, { moon, sun }: Gateways): Promise<void> => {
   page.step("The tunnel");
   const established = /CHILD_SA \S+ established with SPIs \S+ \S+ and TS ([^"\\]+)/;
-  const [[, networks]] = await Promise.all([moon.waitForOutput(established), sun.waitForOutput(established)]);
+  const up = Promise.all([moon.waitForOutput(established), sun.waitForOutput(established)]);
+  const [[, networks]] = await up.catch(() => {
+    const diagnoses = [moon, sun].flatMap((gateway) =>
+      gateway.records().flatMap(({ event, message }) => (event === "diagnosis" ? [message] : [])),
+    );
+    throw new Error(["it does not come up", ...new Set(diagnoses)].join("; "));
+  });
   page.seen(`up, say the charons of both ends: ${networks}`);
 };
 
@@ -75,7 +81,7 @@ export const pingThroughTunnel = async (page: Page, lab: Lab, witness: Capture):
   demand(clear.length === 0, `these left a site in clear: ${clear.join("; ")}`);
   demand(esp.length === wanted, `the witness saw ${esp.length} packets of ESP instead of ${wanted}`);
   demand(ike.length > 0, "the witness saw no IKE");
-  page.quote(...esp.slice(0, 4).map(shortened), "...");
+  page.quote(...esp.toSorted().slice(0, 4).map(shortened), "...");
   page.seen(
     `${ike.length} packets of IKE, ${esp.length} of ESP in UDP, 0 others; no inner address to be seen`,
   );

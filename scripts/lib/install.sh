@@ -6,6 +6,9 @@
 #   install_node_modules        node_modules, as package-lock.json has them
 #   as_root COMMAND...          by sudo for anybody else
 
+# Who is not root has no such folders in the search path of Debian.
+PATH=$PATH:/usr/local/sbin:/usr/sbin:/sbin
+
 # shellcheck disable=SC2034 # install_packages reads these by name
 # What the gateway itself and the two sites of tests and demo are made of.
 packages_base=(
@@ -41,11 +44,16 @@ install_packages() {
 			quietly update_lists
 		fi
 	done
-	((${#missing[@]} == 0)) && return
-	say "installing ${missing[*]}"
-	# Lists that cannot be updated may still do; apt-get install has the last word.
-	quietly update_lists || say "the package lists could not be updated"
-	quietly without_daemons as_root apt_get install --yes --no-install-recommends "${missing[@]}"
+	if ((${#missing[@]} > 0)); then
+		say "installing ${missing[*]}"
+		# Lists that cannot be updated may still do; apt-get install has the last word.
+		quietly update_lists || say "the package lists could not be updated"
+		quietly without_daemons as_root apt_get install --yes --no-install-recommends "${missing[@]}" || return
+	fi
+	if [[ " $* " == *" base "* ]]; then
+		extend_profile usr.lib.ipsec.charon '/etc/ipsec.secrets.d/** r,' '/etc/ipsec.secrets.de/** r,' '/etc/peer/** r,'
+		extend_profile usr.sbin.swanctl '/etc/peer/** r,'
+	fi
 }
 
 install_node_modules() {
@@ -109,6 +117,22 @@ without_daemons() {
 	return "$status"
 }
 
+# Where AppArmor is in force, Debian's profiles of strongSwan know nothing of the folders that the gateway and the tests'
+# peers use. Each profile includes a file of its name below /etc/apparmor.d/local for such additions.
+extend_profile() {
+	local profile=/etc/apparmor.d/$1 addition=/etc/apparmor.d/local/$1 rule changed=''
+	shift
+	[[ $(cat /sys/module/apparmor/parameters/enabled 2>/dev/null) == Y && -e $profile ]] || return 0
+	[[ -n $(command -v apparmor_parser) ]] || return 0
+	for rule in "$@"; do
+		grep --quiet --fixed-strings --line-regexp "$rule" "$addition" 2>/dev/null && continue
+		say "allowing strongSwan in $addition: $rule"
+		echo "$rule" | as_root tee --append "$addition" >/dev/null
+		changed=yes
+	done
+	[[ -z $changed ]] || quietly as_root apparmor_parser --replace "$profile"
+}
+
 # By content: the times of a fresh clone, of a copy and of `npm install` itself say little.
 node_modules_are_there() {
 	[[ -e node_modules/.package-lock.json && -x node_modules/.bin/node ]] || return 1
@@ -129,7 +153,7 @@ quietly() {
 	"$@" >"$log" 2>&1 </dev/null || status=$?
 	if ((status != 0)); then
 		echo "--- $* ended with $status" >&2
-		tail -n 60 "$log" >&2
+		cat "$log" >&2
 	fi
 	rm -f "$log"
 	return "$status"

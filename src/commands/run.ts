@@ -6,7 +6,7 @@ import { type Charon, requireFreePorts } from "../daemon/charon.ts";
 import { claimHost } from "../daemon/claim.ts";
 import type { KillProcess } from "../daemon/end-processes.ts";
 import { followFiles, followManualFiles } from "../daemon/reload.ts";
-import { removeStaleFiles } from "../daemon/stale.ts";
+import { removeStaleFiles, runningDaemon } from "../daemon/stale.ts";
 import { supervise } from "../daemon/supervise.ts";
 import { type ExitCode, exitCodes, Failure } from "../failure.ts";
 import { type Dataplane, onDataplane } from "../gateway/dataplane.ts";
@@ -85,7 +85,7 @@ export const run = async (context: Context & { readonly killProcess: KillProcess
       const { level, fields, message } = charonRecord(line, diagnostician.observe(line));
       log[level](fields, message);
       lastWords.push(message);
-      if (lastWords.length > 5) lastWords.shift();
+      if (lastWords.length > 12) lastWords.shift();
     };
     const reload = async (charon: Charon): Promise<"changed" | "restart" | "unchanged"> => {
       const previous = current;
@@ -152,7 +152,11 @@ export const run = async (context: Context & { readonly killProcess: KillProcess
     throw error;
   } finally {
     await undoAll(effects);
-    written?.restore();
+    // Not those of a charon that was here before and made us fail.
+    if (runningDaemon() === undefined) removeStaleFiles();
+    const left = written?.restore() ?? [];
+    if (left.length > 0)
+      log.error({ event: "files-left", paths: left }, "written files could not be removed");
     claim.release();
     log.info({ event: "stopped" }, "vnf-ipsec has stopped");
   }
@@ -315,10 +319,7 @@ const mergeWritten = (
   earlier: Pick<Written, "restore"> | undefined,
   later: Written,
 ): Pick<Written, "restore"> => ({
-  restore: () => {
-    later.restore();
-    earlier?.restore();
-  },
+  restore: () => [...new Set([...later.restore(), ...(earlier?.restore() ?? [])])],
 });
 
 const childrenOf = (connections: readonly Connection[]) =>

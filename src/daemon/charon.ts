@@ -6,7 +6,7 @@ import { connectVici, type ViciClient } from "../vici/client.ts";
 import { daemonCommand } from "./daemon-command.ts";
 import { type KillProcess, killDaemon, untilGone } from "./end-processes.ts";
 import { runPaths } from "./paths.ts";
-import { identify, isAlive, type ProcessIdentity } from "./process-identity.ts";
+import { identify, type ProcessIdentity } from "./process-identity.ts";
 import { removeStaleFiles, runningDaemon } from "./stale.ts";
 import { boundUdpPorts, ikePorts } from "./udp-ports.ts";
 
@@ -18,7 +18,9 @@ export type Charon = {
   readonly ended: Promise<string>;
   /** Has starter read ipsec.conf again and load what differs. */
   readonly update: () => void;
-  /** Asks both to end; charon then says goodbye to its peers. */
+  /** Ends starter alone, so that nothing more is loaded or initiated. */
+  readonly endStarter: () => void;
+  /** Asks charon to end. */
   readonly terminate: () => void;
   /** Whether both are gone within the limit. */
   readonly gone: (limitMilliseconds: number) => Promise<boolean>;
@@ -73,18 +75,11 @@ export const startCharon = async (options: StartOptions): Promise<Charon | Start
     remember(runningDaemon());
     await killDaemon(processes, options.killProcess);
   };
-  const terminate = (): void => {
-    starter.kill("SIGTERM");
-    // Without its starter charon is to be asked itself.
-    if (end !== undefined)
-      for (const { pid } of processes.filter(isAlive)) options.killProcess(pid, "SIGTERM");
-  };
-
   const { vici, pid } = await whenReady(options, () => end !== undefined);
   remember(pid);
   if (vici === undefined || pid === undefined) {
     if (options.isStopping()) {
-      terminate();
+      starter.kill("SIGTERM");
       await untilGone(processes, startingLimitMilliseconds);
     }
     await kill();
@@ -98,7 +93,8 @@ export const startCharon = async (options: StartOptions): Promise<Charon | Start
       vici.closed.then((reason) => reason?.message ?? "the control connection was closed"),
     ]),
     update: () => starter.kill("SIGHUP"),
-    terminate,
+    endStarter: () => starter.kill("SIGKILL"),
+    terminate: () => options.killProcess(pid, "SIGTERM"),
     gone: (limitMilliseconds) => untilGone(processes, limitMilliseconds),
     kill,
   };
@@ -108,22 +104,26 @@ export const startCharon = async (options: StartOptions): Promise<Charon | Start
 const startLimitMilliseconds = 10_000;
 const pollMilliseconds = 5;
 
-/** For starter to end a charon that was not up yet when the stop was asked for. */
-const startingLimitMilliseconds = 2_000;
+/** How long a charon that is just starting may take to answer once a stop is asked for, and then to end. */
+const startingLimitMilliseconds = 1_500;
 
 const whenReady = async (
   { expectPorts, isStopping }: StartOptions,
   hasEnded: () => boolean,
 ): Promise<{ readonly vici?: ViciClient; readonly pid?: number }> => {
-  const deadline = performance.now() + startLimitMilliseconds;
+  let deadline = performance.now() + startLimitMilliseconds;
   let vici: ViciClient | undefined;
+  let stopping = false;
   while (!hasEnded() && performance.now() < deadline) {
+    if (isStopping() && !stopping) {
+      stopping = true;
+      deadline = Math.min(deadline, performance.now() + startingLimitMilliseconds);
+    }
     vici ??= await connectAnswering();
     const pid = runningDaemon();
-    // At a stop charon may have greeted peers already, so it is stopped by the same rules as one that is ready.
-    if (vici !== undefined && pid !== undefined && (!expectPorts || portsAreBound() || isStopping()))
+    // starter may load and initiate as soon as charon is there, so a stop follows the same rules as later.
+    if (vici !== undefined && pid !== undefined && (!expectPorts || portsAreBound() || stopping))
       return { vici, pid };
-    if (vici === undefined && isStopping()) return {};
     await sleep(pollMilliseconds);
   }
   vici?.close();

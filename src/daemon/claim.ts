@@ -54,8 +54,16 @@ export const claimHost = async (path: string, killProcess: KillProcess, log: Log
     hadPredecessor: predecessor !== undefined,
     claim: {
       record: (processes) => {
-        write(processes);
-        renameSync(temporary, path);
+        try {
+          write(processes);
+          renameSync(temporary, path);
+        } catch (error) {
+          // A full disk must not end a tunnel; only after a crash would the record be missed.
+          log.warn(
+            { event: "claim-unwritten", reason: (error as Error).message },
+            "could not record the processes",
+          );
+        }
       },
       release: () => rmSync(path, { force: true }),
     },

@@ -43,7 +43,7 @@ export const keepUp = async (options: KeepUpOptions): Promise<KeepUp> => {
       attempts.delete(name);
     }
     // What is being negotiated is left alone, whichever CHILD SAs it will bring.
-    if (sas.some((sa) => sa.state === "CONNECTING")) return;
+    if (sas.some((sa) => sa.negotiating)) return;
     for (const name of new Set([...expected, ...restore])) {
       const attempt = attempts.get(name) ?? { count: 0, nextAt: 0 };
       if (installed.has(name) || Date.now() < attempt.nextAt) continue;

@@ -1,5 +1,5 @@
 import type { ViciClient } from "../vici/client.ts";
-import { sectionOf, sectionsOf, textOf } from "../vici/message.ts";
+import { listOf, sectionOf, sectionsOf, textOf } from "../vici/message.ts";
 
 /** An IKE SA as charon lists it, with its CHILD SAs; only what supervision needs. */
 export type IkeSa = {
@@ -9,6 +9,8 @@ export type IkeSa = {
   readonly state: string;
   /** Whether the peer has sent anything: only then can it hold the SA for established. */
   readonly peerAnswered: boolean;
+  /** Whether charon is bringing up the SA or, over it, a CHILD SA that it does not list yet. */
+  readonly negotiating: boolean;
   readonly children: readonly { readonly name: string; readonly state: string }[];
 };
 
@@ -21,6 +23,9 @@ export const listIkeSas = async (vici: ViciClient): Promise<readonly IkeSa[]> =>
         uniqueId: textOf(sa, "uniqueid") ?? "",
         state: textOf(sa, "state") ?? "",
         peerAnswered: textOf(sa, "initiator") !== "yes" || !/^0*$/.test(textOf(sa, "responder-spi") ?? ""),
+        negotiating:
+          textOf(sa, "state") === "CONNECTING" ||
+          [...listOf(sa, "tasks-active"), ...listOf(sa, "tasks-queued")].some((task) => childTasks.has(task)),
         children: sectionsOf(sectionOf(sa, "child-sas")).map(([, child]) => ({
           name: textOf(child, "name") ?? "",
           state: textOf(child, "state") ?? "",
@@ -30,6 +35,9 @@ export const listIkeSas = async (vici: ViciClient): Promise<readonly IkeSa[]> =>
   }
   return sas;
 };
+
+/** How IKEv2 and IKEv1 begin one (strongSwan src/libcharon/sa/task.c, task_type_names). */
+const childTasks: ReadonlySet<string> = new Set(["CHILD_CREATE", "QUICK_MODE"]);
 
 /** Names of the CHILD SA configurations that charon has loaded. */
 export const listLoadedChildren = async (vici: ViciClient): Promise<ReadonlySet<string>> => {

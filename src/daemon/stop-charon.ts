@@ -13,19 +13,22 @@ export const stopCharon = async (
   log: Log,
   force: Promise<void>,
 ): Promise<{ readonly killed: boolean }> => {
-  const begin = Date.now();
-  const left = (limit: number): number => Math.max(0, limit - (Date.now() - begin));
+  const begin = performance.now();
+  const left = (limit: number): number => Math.max(0, limit - (performance.now() - begin));
   const forced = force.then(() => "forced" as const);
-  // A stopped charon answers nothing; deleting is given up when its time is over.
-  await Promise.race([
-    deleteIkeSas(charon, log, () => left(deleteLimitMilliseconds)),
-    sleep(deleteLimitMilliseconds),
-    forced,
-  ]);
+  charon.endStarter();
+  const hangs = await Promise.race([isSilent(charon), forced]);
+  if (hangs === false) {
+    await Promise.race([
+      deleteIkeSas(charon, log, () => left(deleteLimitMilliseconds)),
+      sleep(deleteLimitMilliseconds),
+      forced,
+    ]);
+  }
   charon.terminate();
   // Its control socket closes before charon takes its routes and policies out of the kernel, so only its end counts.
   const ended = charon
-    .gone(left(totalLimitMilliseconds))
+    .gone(left(hangs === false ? totalLimitMilliseconds : silentLimitMilliseconds))
     .then((gone) => (gone ? ("ended" as const) : ("late" as const)));
   const outcome = await Promise.race([ended, forced]);
   charon.vici.close();
@@ -40,15 +43,32 @@ export const stopCharon = async (
 const deleteLimitMilliseconds = 3_800;
 const totalLimitMilliseconds = 4_300;
 
-/** In rounds, since a peer may come back at once, and an SA whose peer may hold it established cannot be deleted before we do. */
+/** A charon that hangs has no goodbye to say. Half of the time is for its answer, half for its end. */
+const silentLimitMilliseconds = 1_600;
+
+const isSilent = ({ vici }: Charon): Promise<boolean> => {
+  const answered = vici.request("version").then(
+    () => false,
+    () => false,
+  );
+  return Promise.race([answered, sleep(silentLimitMilliseconds / 2, true)]);
+};
+
+/**
+ * In rounds, since a peer may come back at once. An SA that is still being negotiated vanishes without a word; where
+ * the peer may take it for established already, it is waited for.
+ */
 const deleteIkeSas = async ({ vici }: Charon, log: Log, left: () => number): Promise<void> => {
   const asked = new Set<string>();
+  const begin = performance.now();
   try {
     for (let pause = 5; left() > 0; pause = Math.min(100, pause * 2)) {
-      const known = (await listIkeSas(vici)).filter((sa) => sa.state !== "CONNECTING" || sa.peerAnswered);
-      if (known.length === 0) return;
-      for (const { uniqueId, state } of known) {
-        if (state === "CONNECTING" || asked.has(uniqueId)) continue;
+      const sas = await listIkeSas(vici);
+      if (sas.length === 0) return;
+      for (const { uniqueId, state, peerAnswered } of sas) {
+        const isNegotiated = state === "CREATED" || state === "CONNECTING";
+        const mayComeUp = peerAnswered || performance.now() - begin < firstAnswerMilliseconds;
+        if ((isNegotiated && mayComeUp) || asked.has(uniqueId)) continue;
         asked.add(uniqueId);
         // -1: charon goes on by itself, so that all are deleted side by side.
         await vici.request("terminate", { "ike-id": uniqueId, timeout: "-1" });
@@ -60,3 +80,6 @@ const deleteIkeSas = async ({ vici }: Charon, log: Log, left: () => number): Pro
     log.debug({ reason: String(error) }, "charon could not be asked to delete its SAs");
   }
 };
+
+/** A peer that has not answered by then is not about to take the SA for established. */
+const firstAnswerMilliseconds = 400;

@@ -51,7 +51,9 @@ const offered = (values: ConnectionSettings, proposals: readonly Proposal[]): re
 
 /** IKEv2 negotiates lists of networks in one CHILD SA; an IKEv1 quick mode knows one pair (RFC 2409 §5.5). */
 const buildChildren = (values: ConnectionSettings): readonly ChildSa[] => {
-  const { IPSEC_LOCALNET: local, IPSEC_REMOTENET: remote, IPSEC_NAME: name } = values;
+  const { IPSEC_NAME: name } = values;
+  const local = distinct(values.IPSEC_LOCALNET);
+  const remote = distinct(values.IPSEC_REMOTENET);
   if (values.IPSEC_KEYEXCHANGE !== "ikev1") return [buildChild(values, name, local, remote)];
   const pairs = local.flatMap((one) =>
     remote.filter(({ family }) => family === one.family).map((other) => [one, other] as const),
@@ -93,7 +95,7 @@ const buildVirtualInterface = (values: Values): readonly VirtualInterface[] => {
       remote: values.IPSEC_REMOTEIP,
       ...(values.IPSEC_VTI_IPADDR_LOCAL === undefined ? {} : { address: values.IPSEC_VTI_IPADDR_LOCAL }),
       ...(values.IPSEC_VTI_IPADDR_PEER === undefined ? {} : { peerAddress: values.IPSEC_VTI_IPADDR_PEER }),
-      routes: values.IPSEC_VTI_STATICROUTES ?? [],
+      routes: distinct(values.IPSEC_VTI_STATICROUTES ?? []),
       mtu: mtuOf(values),
     },
   ];
@@ -107,5 +109,10 @@ const mtuOf = (values: Values): number | undefined => {
 
 const buildHostRoutes = (values: Values): readonly HostRoute[] =>
   values.SET_ROUTE_DEFAULT_TABLE
-    ? (values.IPSEC_REMOTENET ?? []).map((network) => ({ network, source: values.IPSEC_LOCALIP }))
+    ? distinct(values.IPSEC_REMOTENET ?? []).map((network) => ({ network, source: values.IPSEC_LOCALIP }))
     : [];
+
+/** A network that is listed twice, perhaps in two spellings, would be a route or a policy that is there already. */
+const distinct = (networks: readonly Network[]): readonly Network[] => [
+  ...new Map(networks.map((network) => [network.text, network])).values(),
+];

@@ -23,6 +23,8 @@ export const openJournal = (path: string): Journal => {
     writeFileSync(`${path}.new`, JSON.stringify(entries), { mode: 0o600 });
     renameSync(`${path}.new`, path);
   };
+  // What cannot be read is of no use to anybody.
+  if (entries.length === 0) rmSync(path, { force: true });
   return {
     entries: () => entries,
     add: (undo) => {

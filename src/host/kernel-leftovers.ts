@@ -57,7 +57,7 @@ const routingLeftovers = (
  * The commands that delete the policies of our networks in the text of `ip xfrm policy`, and the SAs that they name.
  * A peer may have narrowed the networks, so part of them is enough.
  */
-export const policyLeftovers = (text: string, gateway: Gateway): readonly Argv[] => {
+const policyLeftovers = (text: string, gateway: Gateway): readonly Argv[] => {
   const pairs = gateway.connections.flatMap(({ children }) =>
     children.flatMap(({ localNetworks, remoteNetworks }) =>
       localNetworks.flatMap((local) => remoteNetworks.map((remote) => [local, remote] as const)),

@@ -31,6 +31,10 @@ export const lintEnvironmentFile = (text: string, path: string): readonly Proble
       continue;
     }
     const [, name, rest = ""] = assignment as unknown as [string, string, string];
+    if (/^\s+[^\s#]/.test(rest)) {
+      report(number, name, "has white space after the =, where a shell would end the value");
+      continue;
+    }
     const quote = /^\s*(['"`])/.exec(rest)?.[1];
     if (quote === undefined) {
       const reason = unquotedTrouble(rest);
@@ -54,17 +58,20 @@ export const lintEnvironmentFile = (text: string, path: string): readonly Proble
 const singleQuotes = "put the value in single quotes";
 
 const unquotedTrouble = (rest: string): string | undefined => {
-  const value = rest.replace(/(?:^|\s)#.*$/s, "");
+  const value = rest.replace(/\s#.*$/s, "");
   if (value.includes("#")) return "has an unquoted # inside the value, where dotenv would cut it off";
   if (value.includes("$")) return "has an unquoted $, which a shell would expand";
   if (/[\\`'"]/.test(value)) return "has an unquoted backslash or quote, which a shell would interpret";
+  if (/\S\s+\S/.test(value))
+    return "has unquoted white space inside the value, after which a shell would see a command";
+  if (/^\s*~|:~/.test(value)) return "has an unquoted ~, which a shell would expand";
   if (/[;&|<>()]/.test(value)) return "has an unquoted character that a shell would interpret";
   return undefined;
 };
 
 const quotedTrouble = (quote: string, value: string, after: string): string | undefined => {
   if (quote === "`") return "is in backquotes, which a shell would run as a command";
-  if (!/^\s*(?:#.*)?$/.test(after)) return "goes on after its closing quote";
+  if (!/^(?:\s*|\s+#.*)$/.test(after)) return "goes on after its closing quote";
   if (quote === "'") return undefined;
   if (/(?<!\\)\$/.test(value)) return "has a $ in double quotes, which a shell would expand";
   if (/[\\`]/.test(value))

@@ -2,7 +2,9 @@ import {
   chmodSync,
   chownSync,
   closeSync,
+  existsSync,
   fsyncSync,
+  linkSync,
   mkdirSync,
   openSync,
   readdirSync,
@@ -27,8 +29,11 @@ export type WriteOptions = {
 /** What writing changed, so that it can be taken back. */
 export type Written = {
   readonly paths: readonly string[];
-  /** Puts back what stood there before this gateway: removes new files, restores those of others. */
-  readonly restore: () => void;
+  /**
+   * Puts back what stood there before this gateway: removes new files, restores those of others, also after a crash.
+   * Returns the paths where that was not possible.
+   */
+  readonly restore: () => readonly string[];
   /** Puts back what stood there just before, a former configuration of ours included. */
   readonly rollBack: () => void;
 };
@@ -57,7 +62,7 @@ export const writeFiles = (files: readonly ConfigFile[], options: WriteOptions):
   };
   for (const one of staged) {
     attempt(one, () => {
-      mkdirSync(dirname(one.path), { recursive: true, mode: one.file.mode === 0o600 ? 0o711 : 0o755 });
+      makeDirectory(dirname(one.path), one.file.mode === 0o600 ? 0o711 : 0o755);
       removeLeftovers(one.path);
       one.previous = readIfPresent(one.path);
       stageFile(one.path, Buffer.from(one.file.text), one.file, options.owner);
@@ -65,6 +70,7 @@ export const writeFiles = (files: readonly ConfigFile[], options: WriteOptions):
   }
   for (const one of staged) {
     attempt(one, () => {
+      if (one.previous !== undefined && !isOurs(one.previous)) saveOriginal(one.path);
       exposeFile(one.path);
       replaced.push(one);
     });
@@ -75,11 +81,16 @@ export const writeFiles = (files: readonly ConfigFile[], options: WriteOptions):
       for (const { path, previous, file } of staged.toReversed())
         putBack(path, previous, file, options.owner);
     },
-    restore: () => {
-      for (const { path, previous, file } of staged.toReversed()) {
-        putBack(path, isOurs(previous) ? undefined : previous, file, options.owner);
-      }
-    },
+    restore: () =>
+      staged.toReversed().flatMap(({ path, previous, file }) => {
+        try {
+          if (existsSync(originalName(path))) renameSync(originalName(path), path);
+          else putBack(path, isOurs(previous) ? undefined : previous, file, options.owner);
+          return [];
+        } catch {
+          return [path];
+        }
+      }),
   };
 };
 
@@ -101,6 +112,19 @@ export const removeUnwanted = (
     }
   }
   return removed;
+};
+
+/** Like mkdirSync with `recursive`, which says ENOENT for whatever reason a directory could not be made. */
+const makeDirectory = (path: string, mode: number): void => {
+  try {
+    mkdirSync(path, { mode });
+  } catch (error) {
+    const { code } = error as NodeJS.ErrnoException;
+    if (code === "EEXIST") return;
+    if (code !== "ENOENT") throw error;
+    makeDirectory(dirname(path), 0o755);
+    mkdirSync(path, { mode });
+  }
 };
 
 const putBack = (
@@ -140,6 +164,18 @@ const exposeFile = (path: string): void => {
   renameSync(temporaryName(path), path);
   syncDirectory(dirname(path));
 };
+
+/** A second name for a file of others keeps it, with mode and owner, for whoever comes after a crash. */
+const saveOriginal = (path: string): void => {
+  rmSync(originalName(path), { force: true });
+  try {
+    linkSync(path, originalName(path));
+  } catch {
+    // A file system without hard links: then only its content is known, and only as long as this process lives.
+  }
+};
+
+const originalName = (path: string): string => join(dirname(path), `.${basename(path)}.before-vnf-ipsec`);
 
 /** The dot keeps a half-written file out of charon's `*.conf` and `*.secrets` patterns (glob(3) skips it). */
 const temporaryName = (path: string): string => join(dirname(path), `.${basename(path)}.vnf-ipsec`);

@@ -249,6 +249,14 @@ const checkVirtualInterface = (values: Values, context: Context, { error, warn }
     }
     return;
   }
+  // MARK_UNIQUE and MARK_UNIQUE_DIR of libstrongswan/ipsec/ipsec_types.h.
+  if (key >= 0xffff_fffe && context.purpose === "gateway" && !values.IPSEC_USE_MANUAL_CONFIG) {
+    error(
+      ["IPSEC_VTI_KEY"],
+      `IPSEC_VTI_KEY=${key} cannot mark packets: to the IKE daemon it means a mark of its own choice`,
+      "take another number, for example IPSEC_VTI_KEY=42",
+    );
+  }
   if (remote?.kind === "name") {
     error(
       ["IPSEC_REMOTEIP", "IPSEC_VTI_KEY"],

@@ -131,9 +131,7 @@ export const formsOfCanary = (canary: string): readonly string[] => {
 };
 
 /** Chosen anew for each run; a failure prints it, and VNF_IPSEC_TEST_SEED brings it back. */
-export const hostileSeed = (): number =>
-  // biome-ignore lint/style/noProcessEnv: which seed is a choice of whoever starts the tests
-  Number(process.env["VNF_IPSEC_TEST_SEED"] ?? Date.now() % 2 ** 31);
+export const hostileSeed = (): number => Number(process.env["VNF_IPSEC_TEST_SEED"] ?? Date.now() % 2 ** 31);
 
 const fileMark = "/nonexistent/file-of-the-case";
 

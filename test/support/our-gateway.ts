@@ -29,6 +29,15 @@ export const hasTunnels = async (gateway: SiteProcess, count = 1): Promise<void>
 const saysTunnel = ({ message }: LogRecord): boolean =>
   /^CHILD_SA \S+ established with SPIs/.test(`${message}`);
 
+/** Has it read everything again; fails when it refuses what it reads. */
+export const reload = async (gateway: SiteProcess): Promise<void> => {
+  const from = gateway.records().length;
+  gateway.signal("SIGHUP");
+  const { event } = await gateway.waitForRecord((record) => /^reload/.test(`${record.event}`), { from });
+  if (event !== "reloaded")
+    throw new Error(`reload refused: ${JSON.stringify(gateway.records().slice(from))}`);
+};
+
 /** What it found wrong. */
 export const diagnoses = (gateway: SiteProcess, from = 0): readonly LogRecord[] =>
   gateway

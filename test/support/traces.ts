@@ -2,12 +2,13 @@ import { readdirSync, readFileSync, readlinkSync } from "node:fs";
 import type { Namespace } from "./namespace.ts";
 import type { SiteProcess } from "./site-process.ts";
 
-/** Checksums of all files below /etc and /run, and the sockets there, as `path checksum`. */
+/** The files and sockets that a gateway could have to do with: `checksum  path` and `mode owner  path`. */
 export const filesOf = async (namespace: Namespace): Promise<readonly string[]> => {
-  const script =
-    "find /etc /run -type f -exec sha256sum {} + ; find /etc /run -type s -printf 'socket  %p\\n'; find /etc/ipsec.*.d -printf '%m  %p\\n'";
-  const text = (await namespace.exec(["bash", "-c", script])).stdout;
-  return text.split("\n").filter(Boolean).sort();
+  const places =
+    "/etc/ipsec.conf /etc/ipsec.secrets /etc/ipsec.config.d /etc/ipsec.secrets.d /etc/strongswan.d /run";
+  const script = `find ${places} -type f -exec sha256sum {} + ; find ${places} ! -type d -printf '%M %u  %p\\n'`;
+  const { stdout } = await namespace.exec(["bash", "-c", script]);
+  return stdout.split("\n").filter(Boolean).sort();
 };
 
 /** Process ids by program of what runs in the network namespace of a site; stopped processes included, zombies not. */

@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { test } from "node:test";
+import { suite, test } from "node:test";
 import { createLab, type Lab } from "../support/lab.ts";
 import {
   diagnoses,
@@ -58,8 +58,10 @@ const handshakes: readonly Handshake[] = [
     childSa: { "encr-alg": "AES_CBC", "integ-alg": "HMAC_SHA2_256_128", "dh-group": "MODP_3072" },
   },
   {
-    title: "IKEv2 with ciphers of the operator's choice",
-    gateway: () => ({
+    title: "IKEv2 with ciphers of the operator's choice, IPSEC_LOCALIP=%any",
+    gateway: (lab) => ({
+      IPSEC_LOCALIP: "%any",
+      IPSEC_LOCALID: lab.moon.address,
       IPSEC_IKECIPHER: "aes256gcm16-prfsha384-ecp384",
       IPSEC_ESPCIPHER: "aes256gcm16-ecp384",
     }),
@@ -68,8 +70,10 @@ const handshakes: readonly Handshake[] = [
     childSa: { "encr-alg": "AES_GCM_16", "encr-keysize": "256" },
   },
   {
-    title: "IKEv1 with ciphers of the operator's choice",
-    gateway: () => ({
+    title: "IKEv1 with ciphers of the operator's choice, IPSEC_LOCALIP=%any",
+    gateway: (lab) => ({
+      IPSEC_LOCALIP: "%any",
+      IPSEC_LOCALID: lab.moon.address,
       IPSEC_KEYEXCHANGE: "ikev1",
       IPSEC_IKECIPHER: "aes256-sha512-modp2048",
       IPSEC_ESPCIPHER: "aes256-sha512-modp2048",
@@ -108,38 +112,22 @@ const handshakes: readonly Handshake[] = [
       "172.16.5.4/32 === 10.1.8.0/22",
     ],
   },
-  { title: "IPSEC_START=start", gateway: () => ({ IPSEC_START: "start" }) },
-  { title: "IPSEC_START=route,start", gateway: () => ({ IPSEC_START: "route,start" }) },
-  { title: "IPSEC_START=add", gateway: () => ({ IPSEC_START: "add" }), initiator: "peer" },
   {
-    title: "IPSEC_FORCEUDP=no, IKEv2",
-    gateway: () => ({ IPSEC_FORCEUDP: "no" }),
+    title: "IPSEC_START=start, IPSEC_FORCEUDP=no, IKEv2",
+    gateway: () => ({ IPSEC_START: "start", IPSEC_FORCEUDP: "no" }),
     plainEsp: true,
   },
   {
-    title: "IPSEC_FORCEUDP=no, IKEv1",
-    gateway: () => ({ IPSEC_FORCEUDP: "no", IPSEC_KEYEXCHANGE: "ikev1" }),
-    peer: () => ({ version: 1 }),
-    plainEsp: true,
-  },
-  {
-    title: "IPSEC_LOCALIP=%any, IKEv2",
-    gateway: (lab) => ({ IPSEC_LOCALIP: "%any", IPSEC_LOCALID: lab.moon.address }),
-  },
-  {
-    title: "IPSEC_LOCALIP=%any, IKEv1",
-    gateway: (lab) => ({
-      IPSEC_LOCALIP: "%any",
-      IPSEC_LOCALID: lab.moon.address,
+    title: "IPSEC_START=route,start, IPSEC_FORCEUDP=no, IKEv1",
+    gateway: () => ({
+      IPSEC_START: "route,start",
+      IPSEC_FORCEUDP: "no",
       IPSEC_KEYEXCHANGE: "ikev1",
     }),
     peer: () => ({ version: 1 }),
+    plainEsp: true,
   },
-  {
-    title: "IPSEC_REMOTEIP=%any, IKEv2",
-    gateway: (lab) => ({ IPSEC_REMOTEIP: "%any", IPSEC_REMOTEID: lab.sun.address }),
-    initiator: "peer",
-  },
+  { title: "IPSEC_START=add", gateway: () => ({ IPSEC_START: "add" }), initiator: "peer" },
   {
     title: "IPSEC_REMOTEIP=%any, IKEv1",
     gateway: (lab) => ({
@@ -163,103 +151,105 @@ const handshakes: readonly Handshake[] = [
   },
 ];
 
-for (const handshake of handshakes) {
-  test(`packets pass both ways, and none in clear: ${handshake.title}`, async () => {
-    const { networks } = handshake;
-    await using lab = await createLab(
-      networks === undefined ? {} : { moon: { networks: networks.moon }, sun: { networks: networks.sun } },
-    );
-    const witness = await lab.captureWire();
-    const { peer } = await tunnel(lab, handshake);
-    await pingEverything(lab);
-
-    const sa = await onlySa(peer);
-    assert.equal(sa.fields.state, "ESTABLISHED");
-    assert.equal(sa.fields.initiator === "yes", handshake.initiator === "peer");
-    assert.deepEqual(picked(sa.fields, handshake.ikeSa), handshake.ikeSa ?? {});
-    const children = sa.children.map((child) => `${child["local-ts"]} === ${child["remote-ts"]}`).sort();
-    assert.deepEqual(children, handshake.children ?? ["10.2.0.0/24 === 10.1.0.0/24"]);
-    for (const child of sa.children) {
-      assert.deepEqual(picked(child, handshake.childSa), handshake.childSa ?? {});
-    }
-    const packets = await witness.stop();
-    assertNothingInClear(packets);
-    // kernel-libipsec has no socket but charon's for UDP 4500.
-    const inUdp = handshake.plainEsp !== true || lab.dataPlane === "userspace";
-    assert.deepEqual([...new Set(espIn(packets).map((line) => /UDP-encap/.test(line)))], [inUdp]);
-  });
-}
-
-test("a reauthentication is what IPSEC_IKEREAUTH decides over", async () => {
-  await using lab = await createLab();
-  for (const [reauthenticate, wanted, other] of [
-    ["yes", "reauth-time", "rekey-time"],
-    ["no", "rekey-time", "reauth-time"],
-  ] as const) {
-    const { gateway, peer } = await tunnel(lab, { gateway: () => ({ IPSEC_IKEREAUTH: reauthenticate }) });
-    const fields = await ikeSaFields(lab);
-    assert.ok(Number(fields[wanted]) > 0, JSON.stringify(fields));
-    assert.equal(fields[other], undefined);
-    assert.equal(await stop(gateway), 0);
-    await peer.stop();
-  }
-});
-
-for (const version of [2, 1] as const) {
-  test(`a tunnel that the peer deletes comes back by itself, IKEv${version}`, async () => {
-    await using lab = await createLab();
-    const { gateway, peer } = await tunnel(lab, {
-      gateway: () => ({ IPSEC_KEYEXCHANGE: `ikev${version}` }),
-      peer: () => ({ version }),
-    });
-    for (const what of ["--child", "--ike"]) {
+suite("packets pass both ways, and none in clear", { concurrency: 2 }, () => {
+  for (const handshake of handshakes) {
+    test(`${handshake.title}`, async () => {
+      const { networks } = handshake;
+      await using lab = await createLab(
+        networks === undefined ? {} : { moon: { networks: networks.moon }, sun: { networks: networks.sun } },
+      );
+      const witness = await lab.captureWire();
+      const { peer } = await tunnel(lab, handshake);
       await pingEverything(lab);
-      const from = peer.output().length;
-      await peer.swanctl("--terminate", what, "site");
-      await wakeTraps(lab);
-      await peer.waitForTunnel({ from });
-    }
-    await pingEverything(lab);
-    assert.equal((await onlySa(peer)).children.length, 1);
-    assert.deepEqual(diagnoses(gateway), []);
-  });
-}
 
-for (const [title, changes] of [
-  ["IKEv2", {}],
-  ["IKEv1, several networks", { IPSEC_KEYEXCHANGE: "ikev1" }],
-  ["either version", { IPSEC_KEYEXCHANGE: "ike" }],
-] as const) {
-  test(`two gateways of ours carry packets both ways, and none in clear: ${title}`, async () => {
-    await using lab = await createLab(
-      title.includes("several") ? { moon: { networks: several.moon }, sun: { networks: several.sun } } : {},
-    );
-    const witness = await lab.captureWire();
-    const sun = lab.sun.gateway(tunnelEnvironment(lab.sun, lab.moon, { IPSEC_START: "add", ...changes }));
-    await isReady(sun);
-    const moon = lab.moon.gateway(tunnelEnvironment(lab.moon, lab.sun, changes));
-    await isReady(moon);
-    await wakeTraps(lab);
-    const pairs = title.includes("several") ? 4 : 1;
-    await Promise.all([hasTunnels(moon, pairs), hasTunnels(sun, pairs)]);
-    await pingEverything(lab);
-    assertNothingInClear(await witness.stop());
-    for (const gateway of [moon, sun]) {
-      assert.deepEqual(diagnoses(gateway), []);
+      const sa = await onlySa(peer);
+      assert.equal(sa.fields.state, "ESTABLISHED");
+      assert.equal(sa.fields.initiator === "yes", handshake.initiator === "peer");
+      assert.deepEqual(picked(sa.fields, handshake.ikeSa), handshake.ikeSa ?? {});
+      const children = sa.children.map((child) => `${child["local-ts"]} === ${child["remote-ts"]}`).sort();
+      assert.deepEqual(children, handshake.children ?? ["10.2.0.0/24 === 10.1.0.0/24"]);
+      for (const child of sa.children) {
+        assert.deepEqual(picked(child, handshake.childSa), handshake.childSa ?? {});
+      }
+      const packets = await witness.stop();
+      assertNothingInClear(packets);
+      // kernel-libipsec has no socket but charon's for UDP 4500.
+      const inUdp = handshake.plainEsp !== true || lab.dataPlane === "userspace";
+      assert.deepEqual([...new Set(espIn(packets).map((line) => /UDP-encap/.test(line)))], [inUdp]);
+    });
+  }
+
+  test("a reauthentication is what IPSEC_IKEREAUTH decides over", async () => {
+    await using lab = await createLab();
+    for (const [reauthenticate, wanted, other] of [
+      ["yes", "reauth-time", "rekey-time"],
+      ["no", "rekey-time", "reauth-time"],
+    ] as const) {
+      const { gateway, peer } = await tunnel(lab, { gateway: () => ({ IPSEC_IKEREAUTH: reauthenticate }) });
+      const fields = await ikeSaFields(lab);
+      assert.ok(Number(fields[wanted]) > 0, JSON.stringify(fields));
+      assert.equal(fields[other], undefined);
       assert.equal(await stop(gateway), 0);
+      await peer.stop();
     }
   });
-}
 
-test("two gateways of ours that both begin end with packets passing", async () => {
-  await using lab = await createLab();
-  const gateways = [
-    lab.moon.gateway(tunnelEnvironment(lab.moon, lab.sun, { IPSEC_START: "start" })),
-    lab.sun.gateway(tunnelEnvironment(lab.sun, lab.moon, { IPSEC_START: "start" })),
-  ];
-  await Promise.all(gateways.map((gateway) => isReady(gateway)));
-  await Promise.all(gateways.map((gateway) => hasTunnels(gateway)));
-  await pingEverything(lab);
+  for (const version of [2, 1] as const) {
+    test(`a tunnel that the peer deletes comes back by itself, IKEv${version}`, async () => {
+      await using lab = await createLab();
+      const { gateway, peer } = await tunnel(lab, {
+        gateway: () => ({ IPSEC_KEYEXCHANGE: `ikev${version}` }),
+        peer: () => ({ version }),
+      });
+      for (const what of ["--child", "--ike"]) {
+        await pingEverything(lab);
+        const from = peer.output().length;
+        await peer.swanctl("--terminate", what, "site");
+        await wakeTraps(lab);
+        await peer.waitForTunnel({ from });
+      }
+      await pingEverything(lab);
+      assert.equal((await onlySa(peer)).children.length, 1);
+      assert.deepEqual(diagnoses(gateway), []);
+    });
+  }
+
+  for (const [title, changes] of [
+    ["IKEv2", {}],
+    ["IKEv1, several networks", { IPSEC_KEYEXCHANGE: "ikev1" }],
+    ["either version", { IPSEC_KEYEXCHANGE: "ike" }],
+  ] as const) {
+    test(`two gateways of ours carry packets both ways, and none in clear: ${title}`, async () => {
+      await using lab = await createLab(
+        title.includes("several") ? { moon: { networks: several.moon }, sun: { networks: several.sun } } : {},
+      );
+      const witness = await lab.captureWire();
+      const sun = lab.sun.gateway(tunnelEnvironment(lab.sun, lab.moon, { IPSEC_START: "add", ...changes }));
+      await isReady(sun);
+      const moon = lab.moon.gateway(tunnelEnvironment(lab.moon, lab.sun, changes));
+      await isReady(moon);
+      await wakeTraps(lab);
+      const pairs = title.includes("several") ? 4 : 1;
+      await Promise.all([hasTunnels(moon, pairs), hasTunnels(sun, pairs)]);
+      await pingEverything(lab);
+      assertNothingInClear(await witness.stop());
+      for (const gateway of [moon, sun]) {
+        assert.deepEqual(diagnoses(gateway), []);
+        assert.equal(await stop(gateway), 0);
+      }
+    });
+  }
+
+  test("two gateways of ours that both begin end with packets passing", async () => {
+    await using lab = await createLab();
+    const gateways = [
+      lab.moon.gateway(tunnelEnvironment(lab.moon, lab.sun, { IPSEC_START: "start" })),
+      lab.sun.gateway(tunnelEnvironment(lab.sun, lab.moon, { IPSEC_START: "start" })),
+    ];
+    await Promise.all(gateways.map((gateway) => isReady(gateway)));
+    await Promise.all(gateways.map((gateway) => hasTunnels(gateway)));
+    await pingEverything(lab);
+  });
 });
 
 type Ends = { readonly gateway: SiteProcess; readonly peer: Peer };
@@ -304,7 +294,6 @@ const pingEverything = async (lab: Lab): Promise<void> => {
         await waitFor(`an answer from ${host} to ${from}`, async () =>
           (await one.ping(host, { from, count: 1 })).received === 1 ? true : undefined,
         );
-        assert.equal((await one.ping(host, { from, count: 3, intervalSeconds: 0.002 })).received, 3);
       }
     }
   }
@@ -312,7 +301,7 @@ const pingEverything = async (lab: Lab): Promise<void> => {
 
 /** IKE, ESP and ARP are all that may be seen; and ESP must be, or the capture saw nothing. */
 const assertNothingInClear = (packets: readonly string[]): void => {
-  assert.ok(espIn(packets).length >= 12, packets.join("\n"));
+  assert.ok(espIn(packets).length >= 4, packets.join("\n"));
   assert.deepEqual(
     packets.filter((line) => !/ESP\(spi=|isakmp| ARP, /.test(line)),
     [],

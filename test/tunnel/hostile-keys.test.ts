@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import fc from "fast-check";
 import { createLab, type Lab } from "../support/lab.ts";
-import { isReady, stop, tunnelEnvironment } from "../support/our-gateway.ts";
+import { isReady, reload, stop, tunnelEnvironment } from "../support/our-gateway.ts";
 import type { Peer } from "../support/peer.ts";
 import { attempts } from "../support/scale.ts";
 import { swanctlConf } from "../support/swanctl-conf.ts";
@@ -133,11 +133,14 @@ const fileKeys: readonly Key[] = [
   literal(new Uint8Array(63).fill(0x22)),
   literal(new Uint8Array(64).fill(0x27)),
   literal(new Uint8Array(65).fill(0x5c)),
-  // As much as strongSwan's vici can carry in a value.
-  literal(Uint8Array.from({ length: 16_384 }, (_, index) => (index * 7) % 251)),
+  // As long as a value of vici can be, by which the peer is told.
+  literal(Uint8Array.from({ length: 65_535 }, (_, index) => (index * 7) % 251)),
 ];
 
 const seed = 20261123;
+
+const endsInNewline = (key: Uint8Array): boolean => key.at(-1) === 0x0a;
+const isEncoded = (key: Uint8Array): boolean => /^0[xs]/.test(Buffer.from(key).toString("latin1"));
 
 /** Random bytes of all lengths, the same ones each time. */
 const randomKeys = (count: number): readonly Key[] =>
@@ -148,17 +151,16 @@ const randomKeys = (count: number): readonly Key[] =>
     .slice(0, count)
     .map(literal);
 
-const endsInNewline = (key: Uint8Array): boolean => key.at(-1) === 0x0a;
-const isEncoded = (key: Uint8Array): boolean => /^0[xs]/.test(Buffer.from(key).toString("latin1"));
+const allKeys: readonly Key[] = [...fileKeys, ...randomKeys(200 - fileKeys.length)];
 
 const keyFile = "/etc/vnf-ipsec/key";
 
 for (const version of [2, 1] as const) {
   test(`any bytes in IPSEC_PSK_FILE authenticate against an independent peer, IKEv${version}`, async () => {
-    const keys = spread(
-      [...fileKeys, ...randomKeys(200 - fileKeys.length)],
-      attempts({ usual: version === 2 ? 60 : 12, full: 200 }),
-    );
+    const keys =
+      version === 2
+        ? allKeys.slice(0, attempts({ usual: fileKeys.length, full: 200 }))
+        : spread(allKeys, attempts({ usual: 12, full: 200 }));
     await using lab = await createLab();
     const sun = await lab.sun.peer({});
     await lab.moon.writeFile(keyFile, "the first key, which is replaced", 0o600);
@@ -174,12 +176,7 @@ for (const version of [2, 1] as const) {
     for (const [index, key] of keys.entries()) {
       await knowKey(lab, sun, key, version);
       await lab.moon.writeFile(keyFile, key.written, 0o600);
-      const from = moon.records().length;
-      moon.signal("SIGHUP");
-      const { event } = await moon.waitForRecord((record) => `${record.event}`.startsWith("reload"), {
-        from,
-      });
-      assert.equal(event, "reloaded", `${hex(key)}: ${JSON.stringify(moon.records().slice(from))}`);
+      await reload(moon);
       await authenticate(lab, sun, key, index % 2 === 0 ? "peer" : "gateway");
     }
     assert.equal(await stop(moon), 0);

@@ -201,6 +201,13 @@ test("a virtual interface needs addresses, in init as in run", () => {
   expectNothing({ ...vti, IPSEC_VTI_IPADDR_LOCAL: "169.254.0.1/30", IPSEC_VTI_IPADDR_PEER: "169.254.0.2" });
 });
 
+test("the two keys that the IKE daemon takes for a mark of its own choice are refused", () => {
+  for (const key of ["4294967295", "0xFFFFFFFE"]) {
+    expectError({ IPSEC_VTI_KEY: key }, "IPSEC_VTI_KEY", /cannot mark packets/);
+  }
+  expectNothing({ IPSEC_VTI_KEY: "4294967293" });
+});
+
 test("details of a virtual interface without one are warned of", () => {
   expectWarning({ IPSEC_VTI_STATICROUTES: "10.9.0.0/16" }, "IPSEC_VTI_STATICROUTES", /without IPSEC_VTI_KEY/);
 });

@@ -69,7 +69,7 @@ const accepted: readonly (readonly [VariableName, string, unknown])[] = [
   ["IPSEC_INTERFACES", "eth0, eth1.100", ["eth0", "eth1.100"]],
   ["SET_ROUTE_DEFAULT_TABLE", "TRUE", true],
   ["IPSEC_VTI_KEY", "0x2A", 42],
-  ["IPSEC_VTI_KEY", "4294967295", 4_294_967_295],
+  ["IPSEC_VTI_KEY", "4294967293", 4_294_967_293],
   ["IPSEC_DATAPLANE", "UserSpace", "userspace"],
   ["IPSEC_START", "start, route", "route,start"],
   ["IPSEC_DPD_DELAY", "10", 10],

@@ -1,0 +1,59 @@
+import assert from "node:assert/strict";
+import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import process from "node:process";
+import { test } from "node:test";
+import type { Context, Output } from "../../src/commands/context.ts";
+import { render } from "../../src/commands/render.ts";
+import { createControl } from "../../src/daemon/control.ts";
+import { version } from "../../src/version.ts";
+
+const cases = join(import.meta.dirname, "cases");
+
+/** `UPDATE_GOLDEN=1` writes what is rendered in the place of what was expected; look at the difference then. */
+const isUpdate = process.env["UPDATE_GOLDEN"] === "1";
+
+for (const name of readdirSync(cases)) {
+  test(`the case ${name} is rendered as expected, file by file`, () => {
+    const expected = join(cases, name, "expected");
+    if (isUpdate) {
+      rmSync(expected, { recursive: true, force: true });
+      renderInto(expected, join(cases, name, "input.env"));
+      return;
+    }
+    const directory = mkdtempSync(join(tmpdir(), "vnf-ipsec-golden-"));
+    try {
+      renderInto(directory, join(cases, name, "input.env"));
+      assert.deepEqual(contentsOf(directory), contentsOf(expected));
+    } finally {
+      rmSync(directory, { recursive: true, force: true });
+    }
+  });
+}
+
+const renderInto = (outputDir: string, envFile: string): void => {
+  const output: Output = { write: () => {}, isTerminal: false, hasColors: false };
+  const context: Context = {
+    environment: { ENVFILE: envFile },
+    stdout: output,
+    stderr: output,
+    control: createControl(),
+    version,
+  };
+  assert.equal(render(context, { outputDir, showSecrets: true }), 0);
+};
+
+/** Every file below the directory by its path; a directory that is not there holds none, as in manual configuration. */
+const contentsOf = (directory: string): Readonly<Record<string, string>> => {
+  if (!existsSync(directory)) return {};
+  const found = readdirSync(directory, { recursive: true, withFileTypes: true }).filter((entry) =>
+    entry.isFile(),
+  );
+  return Object.fromEntries(
+    found
+      .map((entry) => join(entry.parentPath, entry.name))
+      .toSorted()
+      .map((path) => [path.slice(directory.length), readFileSync(path, "utf8")]),
+  );
+};

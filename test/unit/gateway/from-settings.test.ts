@@ -1,0 +1,131 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { onDataplane } from "../../../src/gateway/dataplane.ts";
+import { buildGateway } from "../../../src/gateway/from-settings.ts";
+import type { Connection, Gateway } from "../../../src/gateway/gateway.ts";
+import { parseSettings } from "../../../src/settings/settings.ts";
+import { environmentOf, minimal } from "../../support/environment-of.ts";
+
+const gatewayOf = (changes: Readonly<Record<string, string>>): Gateway => {
+  const { settings, errors } = parseSettings(environmentOf({ ...minimal, ...changes }), "gateway");
+  assert.deepEqual(errors, []);
+  return buildGateway(settings ?? assert.fail());
+};
+
+const connectionOf = (changes: Readonly<Record<string, string>>): Connection =>
+  gatewayOf(changes).connections[0] ?? assert.fail();
+
+const networks = (changes: Readonly<Record<string, string>>) =>
+  connectionOf(changes).children.map((child) => [
+    child.name,
+    child.localNetworks.map(({ text }) => text).join(),
+    child.remoteNetworks.map(({ text }) => text).join(),
+  ]);
+
+test("IKEv2 protects all networks in one CHILD SA", () => {
+  const several = { IPSEC_LOCALNET: "10.1.0.0/24,10.1.1.0/24", IPSEC_REMOTENET: "10.2.0.0/24,10.2.1.0/24" };
+  for (const exchange of ["ikev2", "ike"]) {
+    assert.deepEqual(networks({ ...several, IPSEC_KEYEXCHANGE: exchange }), [
+      ["site", "10.1.0.0/24,10.1.1.0/24", "10.2.0.0/24,10.2.1.0/24"],
+    ]);
+  }
+});
+
+test("IKEv1 has a CHILD SA for each pair of networks of one family", () => {
+  const ikev1 = { IPSEC_KEYEXCHANGE: "ikev1" };
+  assert.deepEqual(networks(ikev1), [["site", "10.1.0.0/16", "10.2.0.0/16"]]);
+  assert.deepEqual(
+    networks({
+      ...ikev1,
+      IPSEC_LOCALNET: "10.1.0.0/24,2001:db8:1::/48",
+      IPSEC_REMOTENET: "10.2.0.0/24,10.2.1.0/24,2001:db8:2::/48",
+    }),
+    [
+      ["site_1", "10.1.0.0/24", "10.2.0.0/24"],
+      ["site_2", "10.1.0.0/24", "10.2.1.0/24"],
+      ["site_3", "2001:db8:1::/48", "2001:db8:2::/48"],
+    ],
+  );
+});
+
+test("a network that is listed twice counts once", () => {
+  const twice = {
+    IPSEC_LOCALNET: "10.1.0.0/24,10.1.0.9/24",
+    IPSEC_REMOTENET: "2001:DB8::/48,2001:db8::/48,10.2.0.0/16",
+  };
+  assert.deepEqual(networks(twice), [["site", "10.1.0.0/24", "2001:db8::/48,10.2.0.0/16"]]);
+  assert.equal(networks({ ...twice, IPSEC_KEYEXCHANGE: "ikev1" }).length, 1);
+  assert.equal(gatewayOf({ ...twice, SET_ROUTE_DEFAULT_TABLE: "yes" }).hostRoutes.length, 2);
+});
+
+test("what starts a tunnel is traffic, the gateway, both or nothing", () => {
+  const starts = (
+    changes: Readonly<Record<string, string>>,
+    dataplane: "kernel" | "userspace" = "kernel",
+  ) => {
+    const child = onDataplane(gatewayOf(changes), dataplane).connections[0]?.children[0];
+    return [child?.onTraffic, child?.atOnce];
+  };
+  assert.deepEqual(starts({}), [true, false]);
+  assert.deepEqual(starts({ IPSEC_START: "start" }), [false, true]);
+  assert.deepEqual(starts({ IPSEC_START: "route,start" }), [true, true]);
+  assert.deepEqual(starts({ IPSEC_START: "add" }), [false, false]);
+  assert.deepEqual(starts({ IPSEC_REMOTEIP: "%any", IPSEC_REMOTEID: "sun" }), [false, false]);
+  assert.deepEqual(starts({}, "userspace"), [false, true]);
+  assert.deepEqual(starts({ IPSEC_START: "add" }, "userspace"), [false, false]);
+});
+
+test("keys are renewed in good time, however short they live", () => {
+  for (const [lifetime, margin] of [
+    ["2m", 18],
+    ["10m", 90],
+    ["1h", 540],
+    ["24h", 540],
+  ] as const) {
+    const { rekeyMarginSeconds, children } = connectionOf({
+      IPSEC_LIFETIME: lifetime,
+      IPSEC_IKELIFETIME: "24h",
+    });
+    assert.equal(rekeyMarginSeconds, margin, lifetime);
+    // strongSwan draws from once to twice the margin.
+    assert.ok(2 * rekeyMarginSeconds < (children[0]?.lifetimeSeconds ?? 0) / 2);
+  }
+});
+
+test("a VTI marks packets with its key, fixes the ends, and has its addresses and routes", () => {
+  const gateway = gatewayOf({
+    IPSEC_VTI_KEY: "0x2a",
+    IPSEC_VTI_IPADDR_LOCAL: "169.254.10.1/30",
+    IPSEC_VTI_IPADDR_PEER: "169.254.10.2",
+    IPSEC_VTI_STATICROUTES: "10.2.0.0/16,10.2.0.0/16",
+  });
+  const [vti] = gateway.virtualInterfaces;
+  assert.equal(vti?.name, "vti42");
+  assert.equal(vti?.key, 42);
+  assert.equal(vti?.address?.prefixLength, 30);
+  assert.equal(vti?.peerAddress?.text, "169.254.10.2");
+  assert.deepEqual(
+    vti?.routes.map(({ text }) => text),
+    ["10.2.0.0/16"],
+  );
+  assert.equal(gateway.connections[0]?.mobile, false);
+  assert.equal(gateway.connections[0]?.children[0]?.mark, 42);
+});
+
+test("in manual configuration there is no connection, but what belongs to the host stays", () => {
+  const gateway = gatewayOf({
+    IPSEC_USE_MANUAL_CONFIG: "yes",
+    IPSEC_VTI_KEY: "7",
+    SET_ROUTE_DEFAULT_TABLE: "yes",
+  });
+  assert.deepEqual(gateway.connections, []);
+  assert.equal(gateway.virtualInterfaces.length, 1);
+  assert.equal(gateway.hostRoutes.length, 1);
+});
+
+test("who calls from anywhere cannot be called again when it is dead", () => {
+  const any = { IPSEC_REMOTEIP: "%any", IPSEC_REMOTEID: "sun" };
+  assert.equal(connectionOf(any).deadPeer.action, "clear");
+  assert.equal(connectionOf({ ...any, IPSEC_DPD_ACTION: "none" }).deadPeer.action, "none");
+  assert.equal(connectionOf({}).deadPeer.action, "restart");
+});

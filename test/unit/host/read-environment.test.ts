@@ -1,0 +1,152 @@
+import assert from "node:assert/strict";
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { after, test } from "node:test";
+import { loadSettings } from "../../../src/commands/load-settings.ts";
+import { exitCodes, Failure } from "../../../src/failure.ts";
+import { readEnvironment } from "../../../src/host/read-environment.ts";
+import { minimal } from "../../support/environment-of.ts";
+
+const directory = mkdtempSync(join(tmpdir(), "vnf-ipsec-environment-"));
+after(() => rmSync(directory, { recursive: true, force: true }));
+
+let count = 0;
+const file = (content: string | Uint8Array): string => {
+  const path = join(directory, `file-${count++}`);
+  writeFileSync(path, content);
+  return path;
+};
+
+const failureOf = (environment: Readonly<Record<string, string>>): Failure => {
+  try {
+    loadSettings(environment, "gateway");
+  } catch (error) {
+    if (error instanceof Failure) return error;
+    throw error;
+  }
+  return assert.fail("it is valid");
+};
+
+const { IPSEC_PSK: _, ...withoutKey } = minimal;
+
+const keyFrom = (content: string | Uint8Array): string => {
+  const { settings } = loadSettings({ ...withoutKey, IPSEC_PSK_FILE: file(content) }, "gateway");
+  return Buffer.from(settings.gateway.IPSEC_PSK?.reveal() ?? []).toString("latin1");
+};
+
+test("ENVFILE wins over the process environment, and both over the defaults", () => {
+  const envFile = file("IPSEC_LIFETIME=2h\nexport IPSEC_NAME='from-file' # why\n");
+  const { settings } = loadSettings(
+    { ...minimal, ENVFILE: envFile, IPSEC_LIFETIME: "3h", IPSEC_IKELIFETIME: "5h" },
+    "gateway",
+  );
+  assert.equal(settings.gateway.IPSEC_LIFETIME, 7200);
+  assert.equal(settings.gateway.IPSEC_NAME, "from-file");
+  assert.equal(settings.gateway.IPSEC_IKELIFETIME, 18_000);
+  assert.equal(settings.gateway.IPSEC_DPD_DELAY, 30);
+});
+
+test("what ENVFILE sets to nothing is unset", () => {
+  const { settings } = loadSettings(
+    { ...minimal, ENVFILE: file("IPSEC_LIFETIME=\n"), IPSEC_LIFETIME: "3h" },
+    "gateway",
+  );
+  assert.equal(settings.gateway.IPSEC_LIFETIME, 3600);
+});
+
+test("a file that is named and cannot be read ends in 74, and everything else is told too", () => {
+  const failure = failureOf({ ENVFILE: "/nonexistent/site.env", IPSEC_LIFETIME: "x" });
+  assert.equal(failure.exitCode, exitCodes.inputOutput);
+  assert.equal(failure.problems[0]?.variable, "ENVFILE");
+  assert.match(
+    failure.problems[0]?.message ?? "",
+    /ENVFILE="\/nonexistent\/site\.env" cannot be read: ENOENT/,
+  );
+  assert.ok(failure.problems.some(({ variable }) => variable === "IPSEC_LIFETIME"));
+});
+
+test("directories and endless devices are told, not read for ever", () => {
+  assert.match(failureOf({ ...minimal, ENVFILE: directory }).message, /EISDIR/);
+  assert.match(failureOf({ ...minimal, ENVFILE: "/dev/zero" }).message, /more than 1 MiB/);
+  assert.match(failureOf({ ...withoutKey, IPSEC_PSK_FILE: "/dev/urandom" }).message, /more than 1 MiB/);
+});
+
+test("quotes around a path are taken off with a warning", () => {
+  const envFile = file("IPSEC_NAME=quoted\n");
+  const key = file("a key of twenty bytes or more");
+  const { settings, warnings } = loadSettings(
+    { ...withoutKey, ENVFILE: `"${envFile}"`, IPSEC_PSK_FILE: `'${key}'` },
+    "gateway",
+  );
+  assert.equal(settings.gateway.IPSEC_NAME, "quoted");
+  assert.deepEqual(warnings.map(({ variable }) => variable).toSorted(), ["ENVFILE", "IPSEC_PSK_FILE"]);
+});
+
+test("a key's file gives its bytes as they are, less one newline at the end", () => {
+  assert.equal(keyFrom("a key\n"), "a key");
+  assert.equal(keyFrom("a key\r\n"), "a key");
+  assert.equal(keyFrom("a key\n\n"), "a key\n");
+  assert.equal(keyFrom(' "a key" '), ' "a key" ');
+  assert.equal(keyFrom(Buffer.from([0, 255, 10, 254, 0x22])), '\x00\xff\n\xfe"');
+  assert.equal(keyFrom("0x00ff\n"), "\x00\xff");
+  assert.equal(keyFrom("0sAP8=\n"), "\x00\xff");
+});
+
+test("a key's file that is empty or missing is told once, by its name", () => {
+  assert.deepEqual(
+    failureOf({ ...withoutKey, IPSEC_PSK_FILE: file("\n") }).problems.map(({ variable }) => variable),
+    ["IPSEC_PSK"],
+  );
+  const missing = failureOf({ ...withoutKey, IPSEC_PSK_FILE: "/nonexistent/key" });
+  assert.equal(missing.exitCode, exitCodes.inputOutput);
+  assert.deepEqual(
+    missing.problems.map(({ variable }) => variable),
+    ["IPSEC_PSK_FILE"],
+  );
+});
+
+test("a key and a key's file together are refused", () => {
+  const { problems, exitCode } = failureOf({ ...minimal, IPSEC_PSK_FILE: file("x") });
+  assert.equal(exitCode, exitCodes.configuration);
+  assert.deepEqual(
+    problems.map(({ variable }) => variable),
+    ["IPSEC_PSK, IPSEC_PSK_FILE"],
+  );
+});
+
+test("the traps of ENVFILE are errors like those of values", () => {
+  const { problems, exitCode } = failureOf({
+    ...minimal,
+    ENVFILE: file("IPSEC_NAME=x#y\nIPSEC_LIFETIME=no\n"),
+  });
+  assert.equal(exitCode, exitCodes.configuration);
+  assert.deepEqual(
+    problems.map(({ variable }) => variable),
+    ["IPSEC_NAME", "IPSEC_LIFETIME"],
+  );
+});
+
+test("a byte order mark does not hide the first variable", () => {
+  const { settings } = loadSettings({ ...minimal, ENVFILE: file("\ufeffIPSEC_NAME=marked\n") }, "gateway");
+  assert.equal(settings.gateway.IPSEC_NAME, "marked");
+});
+
+test("bytes that are no UTF-8 in ENVFILE never make another key", () => {
+  const content = Buffer.concat([
+    Buffer.from("IPSEC_PSK='caf"),
+    Buffer.from([0xe9]),
+    Buffer.from(" and twenty bytes more'\n"),
+  ]);
+  const { problems } = failureOf({ ...withoutKey, ENVFILE: file(content) });
+  assert.deepEqual(
+    problems.map(({ variable }) => variable),
+    ["IPSEC_PSK"],
+  );
+});
+
+test("an ENVFILE named in an ENVFILE is not read", () => {
+  const inner = file("IPSEC_NAME=inner\n");
+  const { environment } = readEnvironment({ ENVFILE: file(`ENVFILE=${inner}\n`) });
+  assert.equal(environment.has("IPSEC_NAME"), false);
+});

@@ -1,0 +1,98 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import fc from "fast-check";
+import { renderIdentity } from "../../../src/backend/strongswan-identity.ts";
+import { type Identity, identityOfEndpoint, parseIdentity } from "../../../src/ipsec/identity.ts";
+
+const good: readonly (readonly [string, Identity, string])[] = [
+  ["192.0.2.1", { kind: "ipv4", text: "192.0.2.1" }, "192.0.2.1"],
+  ["2001:DB8::1", { kind: "ipv6", text: "2001:db8::1" }, "2001:db8::1"],
+  ["moon.example.com", { kind: "fqdn", text: "moon.example.com" }, "@moon.example.com"],
+  ["@moon", { kind: "fqdn", text: "moon" }, "@moon"],
+  ["@192.0.2.1", { kind: "fqdn", text: "192.0.2.1" }, "@192.0.2.1"],
+  ["*.example.com", { kind: "fqdn", text: "*.example.com" }, "@*.example.com"],
+  ["vpn@example.com", { kind: "email", text: "vpn@example.com" }, "email:vpn@example.com"],
+  ["@@vpn@example.com", { kind: "email", text: "vpn@example.com" }, "email:vpn@example.com"],
+  ["keyid:moon room", { kind: "keyid", text: "moon room", encoding: "text" }, "keyid:moon room"],
+  ["@#6D6F", { kind: "keyid", text: "6d6f", encoding: "hex" }, "@#6d6f"],
+  ["C=DE,O=Example , CN=moon", { kind: "dn", text: "C=DE, O=Example, CN=moon" }, "C=DE, O=Example, CN=moon"],
+  ["/C=DE/CN=moon", { kind: "dn", text: "/C=DE/CN=moon" }, "/C=DE/CN=moon"],
+  ["%any", { kind: "any" }, "%any"],
+];
+
+test("an identity has a type and its text, and strongSwan is given the spelling that it cannot mistake", () => {
+  for (const [text, identity, rendered] of good) {
+    const result = parseIdentity(text);
+    assert.deepEqual(result, { ok: true, value: identity }, text);
+    assert.equal(renderIdentity(identity), rendered);
+  }
+});
+
+test("what strongSwan would silently turn into a KEY_ID or a network is refused", () => {
+  for (const text of [
+    "",
+    " ",
+    "@",
+    "@@",
+    "@#",
+    "@#abc",
+    "moon sun",
+    "10.1.0.0/16",
+    "1.2.3",
+    "1.2.3.4.5",
+    "CN=",
+    "XX=moon",
+    "CN=moon,",
+    "a=b",
+    "*",
+    "fqdn:moon",
+    "email:a@b",
+    "a@",
+    "@@moon",
+    "keyid:",
+    "keyid:#1",
+  ]) {
+    assert.equal(parseIdentity(text).ok, false, text);
+  }
+});
+
+test("nothing that could end a quotation, a line or the identities of a secret is part of an identity", () => {
+  for (const text of [
+    'CN="x"',
+    "CN=a\\b",
+    "CN=a\nb",
+    "keyid:a : PSK b",
+    "keyid:ü",
+    "keyid:\u0000",
+    `keyid:${"x".repeat(300)}`,
+  ]) {
+    assert.equal(parseIdentity(text).ok, false, JSON.stringify(text));
+  }
+});
+
+test("whatever is accepted means the same when it is rendered and read again", () => {
+  const text = fc.oneof(
+    fc.constantFrom(...good.map(([one]) => one)),
+    fc.string({ maxLength: 20 }),
+    fc.string({ maxLength: 12 }).map((one) => `keyid:${one}`),
+    fc.string({ maxLength: 12 }).map((one) => `CN=${one}`),
+  );
+  const readable = (identity: Identity): string => renderIdentity(identity).replace(/^email:/, "");
+  fc.assert(
+    fc.property(text, (one) => {
+      const first = parseIdentity(one);
+      if (!first.ok) return;
+      assert.doesNotMatch(renderIdentity(first.value), /["\\\n\r]| : /);
+      assert.deepEqual(parseIdentity(readable(first.value)), first);
+    }),
+    { numRuns: 2000 },
+  );
+});
+
+test("an endpoint without an identity of its own is known by its address or name", () => {
+  assert.deepEqual(identityOfEndpoint({ kind: "name", name: "vpn.example.com" }), {
+    kind: "fqdn",
+    text: "vpn.example.com",
+  });
+  assert.equal(identityOfEndpoint({ kind: "any" }), undefined);
+});

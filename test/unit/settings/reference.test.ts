@@ -1,0 +1,81 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { parse } from "dotenv";
+import { lintEnvironmentFile } from "../../../src/host/lint-environment-file.ts";
+import { renderReference } from "../../../src/settings/reference.ts";
+import { parseSettings } from "../../../src/settings/settings.ts";
+import { definitionOf, secretFileNames, variableNames } from "../../../src/settings/variables.ts";
+import { environmentOf } from "../../support/environment-of.ts";
+
+type Property = {
+  readonly type?: string;
+  readonly default?: string;
+  readonly description?: string;
+  readonly writeOnly?: boolean;
+};
+const schema = JSON.parse(renderReference("json-schema")) as {
+  readonly type: string;
+  readonly properties: Readonly<Record<string, Property>>;
+};
+
+test("each default and each example is a good value of its variable", () => {
+  for (const name of variableNames) {
+    const { schema: check, default: text, example, words = [] } = definitionOf(name);
+    for (const value of [example, ...words, ...(text === undefined ? [] : [text])]) {
+      assert.ok(check.safeParse(value).success, `${name}=${value}`);
+    }
+  }
+});
+
+test("each meaning is a sentence, and every variable is in every format", () => {
+  for (const name of variableNames) assert.match(definitionOf(name).meaning, /^[A-Z`].*\.$/s, name);
+  for (const format of ["table", "markdown", "env", "json-schema"] as const) {
+    const text = renderReference(format);
+    for (const name of variableNames) assert.ok(text.includes(name), `${name} in ${format}`);
+  }
+});
+
+test("the environment file of the reference is one that a shell and dotenv read alike, and is valid as it is", () => {
+  const text = renderReference("env");
+  assert.deepEqual(lintEnvironmentFile(text, ".env.example"), []);
+  const values = { ...parse(text), IPSEC_LOCALID: "moon.example.com", IPSEC_REMOTEID: "sun.example.com" };
+  assert.deepEqual(parseSettings(environmentOf(values), "gateway").errors, []);
+});
+
+test("with every line of it in effect, only what excludes each other is wrong", () => {
+  const text = renderReference("env").replace(/^#(?=[A-Z_]+=)/gm, "");
+  const values = parse(text);
+  for (const name of variableNames) assert.ok(name in values, name);
+  assert.deepEqual(lintEnvironmentFile(text, ".env.example"), []);
+  const { errors } = parseSettings(environmentOf({ ...values, ENVFILE: "" }), "gateway");
+  assert.deepEqual(errors, []);
+});
+
+test("the JSON Schema describes exactly the variables and the files of secrets, all of them text", () => {
+  assert.deepEqual(
+    Object.keys(schema.properties).toSorted(),
+    [...variableNames, ...secretFileNames].toSorted(),
+  );
+  for (const [name, property] of Object.entries(schema.properties))
+    assert.equal(property.type, "string", name);
+  for (const [name, value] of Object.entries(parse(renderReference("env")))) {
+    assert.equal(typeof value, schema.properties[name]?.type, name);
+  }
+});
+
+test("the JSON Schema has the defaults, and no example of a secret", () => {
+  for (const name of variableNames) {
+    const { default: text, secret, example } = definitionOf(name);
+    assert.equal(schema.properties[name]?.default, text, name);
+    assert.equal(schema.properties[name]?.writeOnly === true, secret === true, name);
+    if (secret) assert.ok(!JSON.stringify(schema.properties[name]).includes(example));
+  }
+});
+
+test("a Markdown table has the same number of cells in every row", () => {
+  for (const row of renderReference("markdown")
+    .split("\n")
+    .filter((line) => line.startsWith("|"))) {
+    assert.equal(row.split("|").length, 6, row);
+  }
+});
