@@ -69,7 +69,8 @@ const buildProgram = (
   program
     .command("run", { isDefault: true })
     .description("check, render, prepare the host and run the gateway in the foreground (default)")
-    .action(async () => finish(await (await import("./commands/run.ts")).run(context)));
+    .option("--with-init", "make the virtual interface too, and remove it at the end")
+    .action(async (options) => finish(await (await import("./commands/run.ts")).run(context, options)));
   program
     .command("init")
     .description("load kernel modules and make the virtual interface with its addresses and routes, then end")

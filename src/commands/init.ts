@@ -1,10 +1,8 @@
 import { type ExitCode, exitCodes, Failure } from "../failure.ts";
 import { buildGateway } from "../gateway/from-settings.ts";
-import { applySteps } from "../host/apply.ts";
 import { requireCapabilities } from "../host/capabilities.ts";
-import { inspectInterface } from "../host/inspect-interface.ts";
 import { memoryJournal } from "../host/journal.ts";
-import { modulesFor, planVirtualInterface, sysctlsFor } from "../host/plan-virtual-interface.ts";
+import { makeVirtualInterfaces } from "../host/keep-virtual-interfaces.ts";
 import { childEnvironment, createRunProgram } from "../host/run-program.ts";
 import { createCommandLog, logProblems, logWarnings } from "./command-log.ts";
 import type { Context } from "./context.ts";
@@ -23,13 +21,8 @@ export const init = async (context: Context): Promise<ExitCode> => {
     requireCapabilities(["NET_ADMIN"]);
     const { virtualInterfaces } = buildGateway(settings);
     for (const vti of virtualInterfaces) {
-      const state = await inspectInterface(vti.name, sysctlsFor(vti), modulesFor(vti), runProgram);
-      const steps = planVirtualInterface(vti, state);
-      await applySteps(steps, { runProgram, log, journal: memoryJournal() });
-      log.info(
-        { event: "initialised", interface: vti.name, changes: steps.length },
-        "the virtual interface is ready",
-      );
+      const changes = await makeVirtualInterfaces([vti], { runProgram, log, journal: memoryJournal() });
+      log.info({ event: "initialised", interface: vti.name, changes }, "the virtual interface is ready");
     }
     if (virtualInterfaces.length === 0) {
       log.warn(

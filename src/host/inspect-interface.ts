@@ -1,4 +1,5 @@
-import { existsSync, readFileSync } from "node:fs";
+import { existsSync } from "node:fs";
+import { readSysctl } from "./host-checks.ts";
 import type { RunProgram } from "./run-program.ts";
 
 /** What is there of an interface; see ip-link(8), ip-address(8) and the kernel's ip-sysctl documentation. */
@@ -64,7 +65,12 @@ export const inspectInterface = async (
       prefixLength: address.prefixlen,
     })),
     routes: [...(routes ?? []), ...(routes6 ?? [])].map(({ dst }) => dst),
-    sysctls: new Map(sysctls.flatMap((path) => readSysctl(path))),
+    sysctls: new Map(
+      sysctls.flatMap((name) => {
+        const value = readSysctl(name);
+        return value === undefined ? [] : [[name, value] as const];
+      }),
+    ),
     modules: new Set(modules.filter(isPresent)),
   };
 };
@@ -110,14 +116,6 @@ const linkState = ({ mtu, flags, linkinfo }: IpLink): LinkState => ({
 /** iproute2 prints keys like addresses: 0.0.0.42. */
 const keyNumber = (text: string | undefined): number =>
   (text ?? "0.0.0.0").split(".").reduce((number, byte) => number * 256 + Number(byte), 0);
-
-const readSysctl = (path: string): readonly (readonly [string, string])[] => {
-  try {
-    return [[path, readFileSync(`/proc/sys/${path}`, "utf8").trim()]];
-  } catch {
-    return [];
-  }
-};
 
 /** Loaded, or built in with something to show; modprobe knows what else is built in. */
 const isPresent = (module: string): boolean => existsSync(`/sys/module/${module}`);

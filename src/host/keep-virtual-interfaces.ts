@@ -1,19 +1,47 @@
 import { spawn } from "node:child_process";
 import { createInterface } from "node:readline";
+import { exitCodes, Failure, type Problem } from "../failure.ts";
 import type { VirtualInterface } from "../gateway/virtual-interface.ts";
 import { applySteps, type Effects } from "./apply.ts";
-import { inspectInterface } from "./inspect-interface.ts";
-import { modulesFor, planVirtualInterface, sysctlsFor } from "./plan-virtual-interface.ts";
+import { type InterfaceState, inspectInterface } from "./inspect-interface.ts";
+import { mismatch, modulesFor, planVirtualInterface, sysctlsFor } from "./plan-virtual-interface.ts";
+import type { RunProgram } from "./run-program.ts";
 import type { Step } from "./step.ts";
 
-/** What is missing to have the interfaces as they should be; nothing when they are. */
-export const planVirtualInterfaces = async (
+/** Makes what is missing of the interfaces; returns how many changes that took. */
+export const makeVirtualInterfaces = async (
+  interfaces: readonly VirtualInterface[],
+  effects: Effects,
+): Promise<number> => {
+  const steps = await planAll(interfaces, effects);
+  await applySteps(steps, effects);
+  return steps.length;
+};
+
+/** Throws unless the interfaces are there, with the wanted ends and keys: `init` has not run, or for another tunnel. */
+export const requireVirtualInterfaces = async (
+  interfaces: readonly VirtualInterface[],
+  { runProgram }: Pick<Effects, "runProgram">,
+): Promise<void> => {
+  const problems: Problem[] = [];
+  for (const vti of interfaces) {
+    const message = mismatch(vti, await look(vti, runProgram));
+    const hint =
+      "run vnf-ipsec init with the same variables first (in Kubernetes as an initContainer), or run --with-init";
+    if (message !== undefined)
+      problems.push({ variable: "IPSEC_VTI_KEY", message: `IPSEC_VTI_KEY: ${message}`, hint });
+  }
+  if (problems.length > 0) throw new Failure(problems, exitCodes.unavailable);
+};
+
+const look = (vti: VirtualInterface, runProgram: RunProgram): Promise<InterfaceState> =>
+  inspectInterface(vti.name, sysctlsFor(vti), modulesFor(vti), runProgram);
+
+const planAll = async (
   interfaces: readonly VirtualInterface[],
   { runProgram }: Pick<Effects, "runProgram">,
 ): Promise<readonly Step[]> => {
-  const steps = interfaces.map(async (vti) =>
-    planVirtualInterface(vti, await inspectInterface(vti.name, sysctlsFor(vti), modulesFor(vti), runProgram)),
-  );
+  const steps = interfaces.map(async (vti) => planVirtualInterface(vti, await look(vti, runProgram)));
   return (await Promise.all(steps)).flat();
 };
 
@@ -29,8 +57,8 @@ export const keepVirtualInterfaces = (
   let stopped = false;
   let timer: NodeJS.Timeout | undefined;
   let looking: Promise<void> = Promise.resolve();
-  const look = async (): Promise<void> => {
-    const steps = await planVirtualInterfaces(interfaces(), effects);
+  const mend = async (): Promise<void> => {
+    const steps = await planAll(interfaces(), effects);
     if (stopped || steps.length === 0) return;
     effects.log.warn(
       { event: "interface-mended", changes: steps.length },
@@ -41,7 +69,7 @@ export const keepVirtualInterfaces = (
   const lookSoon = (): void => {
     clearTimeout(timer);
     timer = setTimeout(() => {
-      looking = looking.then(look).catch((error: unknown) => {
+      looking = looking.then(mend).catch((error: unknown) => {
         effects.log.error(
           { event: "interface-not-mended", reason: String(error) },
           "a virtual interface could not be put back",

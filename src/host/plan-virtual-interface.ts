@@ -35,6 +35,12 @@ export const planVirtualInterface = (vti: VirtualInterface, state: InterfaceStat
   ];
 };
 
+/** Why the interface that is there is not the one that is wanted; undefined when it is. */
+export const mismatch = (vti: VirtualInterface, { link }: InterfaceState): string | undefined => {
+  if (link === undefined) return `${vti.name} does not exist`;
+  return matches(vti, link) ? undefined : `${vti.name} has other ends or another key`;
+};
+
 /** Commands that take the interface away; its addresses and routes go with it. */
 export const removeVirtualInterface = ({ name }: VirtualInterface): Argv => [
   "ip",

@@ -1,0 +1,79 @@
+import type { ConfigFile } from "../backend/config-file.ts";
+import { renderFiles } from "../backend/stroke/files.ts";
+import { revealedAsBase64 } from "../backend/stroke/render.ts";
+import { exitCodes, Failure } from "../failure.ts";
+import { type Dataplane, onDataplane } from "../gateway/dataplane.ts";
+import { buildGateway } from "../gateway/from-settings.ts";
+import type { Connection, Gateway } from "../gateway/gateway.ts";
+import type { RunProgram } from "../host/run-program.ts";
+import { unsupportedBy } from "../ipsec/proposal-checks.ts";
+import { loadTemplates } from "../load-templates.ts";
+import type { Log } from "../observe/log.ts";
+import type { Settings } from "../settings/settings.ts";
+
+/** What a running gateway holds, or is about to. */
+export type PlannedGateway = {
+  readonly settings: Settings;
+  readonly gateway: Gateway;
+  readonly dataplane: Dataplane;
+  readonly manual: boolean;
+  readonly files: readonly ConfigFile[];
+};
+
+/** Builds the model and renders its files, secrets included. Throws where the installed strongSwan knows too little. */
+export const planGateway = async (
+  settings: Settings,
+  dataplane: Dataplane,
+  runProgram: RunProgram,
+): Promise<PlannedGateway> => {
+  const gateway = onDataplane(buildGateway(settings), dataplane);
+  await requireSupportedKeywords(gateway, runProgram);
+  const files = renderFiles(gateway, {
+    templates: loadTemplates(),
+    dataplane,
+    manualCharon: settings.gateway.IPSEC_MANUAL_CHARON,
+    showSecret: revealedAsBase64,
+  });
+  return { settings, gateway, dataplane, manual: settings.gateway.IPSEC_USE_MANUAL_CONFIG, files };
+};
+
+export const charonConf = ({ files }: PlannedGateway): string | undefined =>
+  files.find((file) => file.path.endsWith("/charon.conf"))?.text;
+
+/** Both files of a connection, to tell whether it has changed. */
+export const connectionText = (plan: PlannedGateway, connection: Connection): string =>
+  `${connectionFile(plan, connection)}\n${textAt(plan, `/ipsec.${connection.name}.secrets`)}`;
+
+export const connectionFile = (plan: PlannedGateway, { name }: Connection): string | undefined =>
+  textAt(plan, `/ipsec.${name}.conf`);
+
+const textAt = ({ files }: PlannedGateway, end: string): string | undefined =>
+  files.find(({ path }) => path.endsWith(end))?.text;
+
+/** With DEBUG the written files are logged; the scrubber would mask their secrets, but they are rendered masked anyway. */
+export const logFiles = (log: Log, { gateway, dataplane, settings }: PlannedGateway): void => {
+  if (!gateway.debug) return;
+  const masked = renderFiles(gateway, {
+    templates: loadTemplates(),
+    dataplane,
+    manualCharon: settings.gateway.IPSEC_MANUAL_CHARON,
+  });
+  for (const { path, text } of masked) log.debug({ event: "file-written", path, text }, "wrote a file");
+};
+
+/** The version is asked for only when it matters, since that takes a process. */
+const requireSupportedKeywords = async (gateway: Gateway, runProgram: RunProgram): Promise<void> => {
+  const proposals = gateway.connections.flatMap(({ proposals, children }) => [
+    ...proposals,
+    ...children.flatMap((child) => child.proposals),
+  ]);
+  if (
+    !proposals.some(({ algorithms }) =>
+      algorithms.some((one) => one.since !== undefined || one.removedIn !== undefined),
+    )
+  )
+    return;
+  const { stdout } = await runProgram(["ipsec", "--version"]);
+  const problems = unsupportedBy(proposals, stdout.split("\n")[0] ?? "");
+  if (problems.length > 0) throw new Failure(problems, exitCodes.unavailable);
+};
