@@ -111,7 +111,6 @@ const isEndpoint = (address: string): boolean => /^(?:192\.0\.2\.|2001:db8::)/.t
 const searchPath = [dirname(process.execPath), defaultSearchPath].join(delimiter);
 
 const gatewayCommand = (): [string, ...string[]] => {
-  // biome-ignore lint/style/noProcessEnv: which build is tested is a choice of whoever starts the tests
   const [program, ...words] = (process.env.VNF_IPSEC_COMMAND ?? "").split(" ").filter(Boolean);
   return program === undefined ? [process.execPath, `${repository}/src/main.ts`] : [program, ...words];
 };

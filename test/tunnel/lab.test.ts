@@ -273,7 +273,6 @@ test("what the image ships below /etc is there, and what an image would not inst
 
 test("the gateway's environment is what the test gives, a search path and the data plane", async (context) => {
   await using lab = await createLab();
-  // biome-ignore lint/style/noProcessEnv: the lab reads the command under test from it
   const environment = process.env;
   const before = environment.VNF_IPSEC_COMMAND;
   context.after(() => {
