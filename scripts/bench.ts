@@ -9,7 +9,7 @@ import { listLoadedChildren } from "../src/daemon/security-associations.ts";
 import { buildGateway } from "../src/gateway/from-settings.ts";
 import type { Gateway } from "../src/gateway/gateway.ts";
 import { loadTemplates } from "../src/load-templates.ts";
-import { parseSettings } from "../src/settings/settings.ts";
+import { parseSettings } from "../src/settings/parse-settings.ts";
 import { connectVici } from "../src/vici/client.ts";
 import { createLab } from "../test/support/lab.ts";
 import { defaultSearchPath } from "../test/support/namespace.ts";

@@ -101,7 +101,7 @@ const buildProgram = (
 
 const examples = `
 Examples:
-  docker run --rm -i --env-file moon.env vnf-ipsec check       is this environment good?
+  ENVFILE=moon.env vnf-ipsec check                             is this environment good?
   env $(cat moon.env) vnf-ipsec render                         what would it do?
   ENVFILE=moon.env vnf-ipsec run                               be the gateway
   ENVFILE=moon.env vnf-ipsec render --output-dir /tmp/moon     keep the files

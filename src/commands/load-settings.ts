@@ -1,6 +1,7 @@
 import { exitCodes, Failure, type Problem } from "../failure.ts";
 import { readEnvironment } from "../host/read-environment.ts";
-import { type Purpose, parseSettings, type Settings } from "../settings/settings.ts";
+import { parseSettings } from "../settings/parse-settings.ts";
+import type { Purpose, Settings } from "../settings/settings.ts";
 
 export type LoadedSettings = { readonly settings: Settings; readonly warnings: readonly Problem[] };
 

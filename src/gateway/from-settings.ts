@@ -27,11 +27,7 @@ const buildConnection = (values: ConnectionSettings): Connection => ({
   forceUdp: values.IPSEC_FORCEUDP,
   mobile: values.IPSEC_VTI_KEY === undefined,
   deadPeer: {
-    // Whoever calls from anywhere can only call again.
-    action:
-      values.IPSEC_DPD_ACTION === "none" || values.IPSEC_REMOTEIP.kind !== "any"
-        ? values.IPSEC_DPD_ACTION
-        : "clear",
+    action: deadPeerAction(values),
     delaySeconds: values.IPSEC_DPD_DELAY,
     timeoutSeconds: values.IPSEC_DPD_TIMEOUT,
   },
@@ -45,6 +41,14 @@ const versions = { ikev1: "ikev1", ikev2: "ikev2", ike: "any" } as const;
  * once to twice the margin before the end, so that both ends seldom start it together.
  */
 const rekeyMargin = (lifetimeSeconds: number): number => Math.min(540, Math.floor(lifetimeSeconds * 0.15));
+
+/** Whoever calls from anywhere can only call again; and a tunnel that only the peer starts is not restarted here. */
+const deadPeerAction = (values: ConnectionSettings): Connection["deadPeer"]["action"] => {
+  const { IPSEC_DPD_ACTION: wanted, IPSEC_REMOTEIP: remote, IPSEC_START: start } = values;
+  if (wanted === "none") return "none";
+  if (remote.kind === "any") return "clear";
+  return start === "add" && wanted === "restart" ? "clear" : wanted;
+};
 
 const offered = (values: ConnectionSettings, proposals: readonly Proposal[]): readonly Proposal[] =>
   values.IPSEC_KEYEXCHANGE === "ikev1" ? usableWithIkev1(proposals) : proposals;

@@ -111,10 +111,13 @@ const probeKernel = async (runProgram: RunProgram): Promise<string | undefined> 
   ]);
   // A probe that was killed a moment ago may still be there.
   if (added.exitCode !== 0 && !/File exists/.test(added.stderr))
-    return added.stderr.trim() || `ip xfrm ended with ${added.exitCode}`;
+    return withoutPrefix(added.stderr) || `ip xfrm ended with ${added.exitCode}`;
   await runProgram(["ip", "xfrm", "state", "delete", ...id]);
   return undefined;
 };
+
+/** iproute2 begins what the kernel explains with this word, and only that. */
+const withoutPrefix = (stderr: string): string => stderr.trim().replace(/^Error: /, "");
 
 const unavailable = (message: string, hint: string): Failure =>
   new Failure([{ variable: "IPSEC_DATAPLANE", message, hint }], exitCodes.unavailable);

@@ -152,7 +152,7 @@ const weakness = (key: Uint8Array): readonly Problem[] =>
   key.length < 20
     ? [
         {
-          message: `has only ${key.length} bytes, which can be guessed from a recorded handshake`,
+          message: `has only ${key.length} bytes, which whoever plays the part of the peer can guess`,
           hint: suggestion,
         },
       ]

@@ -7,7 +7,7 @@ import { renderEndpoint } from "../../../src/backend/strongswan-identity.ts";
 import { buildGateway } from "../../../src/gateway/from-settings.ts";
 import { loadTemplates } from "../../../src/load-templates.ts";
 import { secret } from "../../../src/secret.ts";
-import { parseSettings } from "../../../src/settings/settings.ts";
+import { parseSettings } from "../../../src/settings/parse-settings.ts";
 import { environmentOf, minimal } from "../../support/environment-of.ts";
 
 const filesOf = (

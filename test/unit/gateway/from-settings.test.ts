@@ -3,7 +3,7 @@ import { test } from "node:test";
 import { onDataplane } from "../../../src/gateway/dataplane.ts";
 import { buildGateway } from "../../../src/gateway/from-settings.ts";
 import type { Connection, Gateway } from "../../../src/gateway/gateway.ts";
-import { parseSettings } from "../../../src/settings/settings.ts";
+import { parseSettings } from "../../../src/settings/parse-settings.ts";
 import { environmentOf, minimal } from "../../support/environment-of.ts";
 
 const gatewayOf = (changes: Readonly<Record<string, string>>): Gateway => {

@@ -6,7 +6,7 @@ import type { HostRoute } from "../../../src/gateway/gateway.ts";
 import { inspectHost, type Route } from "../../../src/host/inspect.ts";
 import { hostRouteCommand, hostRouteUndo, planHostRoutes } from "../../../src/host/plan.ts";
 import { pasteable } from "../../../src/host/step.ts";
-import { parseSettings } from "../../../src/settings/settings.ts";
+import { parseSettings } from "../../../src/settings/parse-settings.ts";
 import { environmentOf, minimal } from "../../support/environment-of.ts";
 
 const routesOf = (changes: Readonly<Record<string, string>>): readonly HostRoute[] => {

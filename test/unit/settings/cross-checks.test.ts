@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { type Purpose, parseSettings } from "../../../src/settings/settings.ts";
+import { parseSettings } from "../../../src/settings/parse-settings.ts";
+import type { Purpose } from "../../../src/settings/settings.ts";
 import { environmentOf, minimal } from "../../support/environment-of.ts";
 
 type Changes = Readonly<Record<string, string>>;

@@ -2,8 +2,8 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { parse } from "dotenv";
 import { lintEnvironmentFile } from "../../../src/host/lint-environment-file.ts";
+import { parseSettings } from "../../../src/settings/parse-settings.ts";
 import { renderReference } from "../../../src/settings/reference.ts";
-import { parseSettings } from "../../../src/settings/settings.ts";
 import { definitionOf, secretFileNames, variableNames } from "../../../src/settings/variables.ts";
 import { environmentOf } from "../../support/environment-of.ts";
 

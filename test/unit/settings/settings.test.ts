@@ -1,12 +1,8 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import type { Problem } from "../../../src/failure.ts";
-import {
-  type ParsedSettings,
-  type Purpose,
-  parseSettings,
-  type Values,
-} from "../../../src/settings/settings.ts";
+import { type ParsedSettings, parseSettings } from "../../../src/settings/parse-settings.ts";
+import type { Purpose, Values } from "../../../src/settings/settings.ts";
 import type { VariableName } from "../../../src/settings/variables.ts";
 import { environmentOf, minimal } from "../../support/environment-of.ts";
 
