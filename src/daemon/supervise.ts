@@ -4,8 +4,9 @@ import type { Log } from "../observe/log.ts";
 import { type Charon, type StartFailure, type StartOptions, startCharon } from "./charon.ts";
 import type { Control } from "./control.ts";
 import { type KeepUp, keepUp } from "./keep-up.ts";
-import { listLoadedChildren } from "./security-associations.ts";
+import { type ReloadRequests, reloadRequests } from "./reload-requests.ts";
 import { stopCharon } from "./stop-charon.ts";
+import { whenLoaded } from "./when-loaded.ts";
 
 /** What charon is to hold at this moment; a reload changes it. */
 export type Expected = {
@@ -155,55 +156,6 @@ const watch = async (
     await reloading;
   }
 };
-
-type ReloadRequests = { readonly next: () => Promise<{ readonly kind: "reload" }> };
-
-/** Requests that come while one is served, or while charon starts anew, are served together by the next. */
-const reloadRequests = (control: Control): ReloadRequests => {
-  let pending = false;
-  let wake: (() => void) | undefined;
-  control.onReload(() => {
-    pending = true;
-    wake?.();
-  });
-  return {
-    next: () =>
-      new Promise((resolve) => {
-        const serve = (): void => {
-          if (!pending) return;
-          pending = false;
-          resolve({ kind: "reload" });
-        };
-        wake = serve;
-        serve();
-      }),
-  };
-};
-
-/** starter loads connections a moment after charon is up, and tells nobody when it is through. */
-const whenLoaded = async (
-  charon: Charon,
-  children: readonly string[] | undefined,
-  log: Log,
-): Promise<void> => {
-  if (children === undefined) return;
-  const deadline = performance.now() + loadLimitMilliseconds;
-  for (;;) {
-    const loaded = await listLoadedChildren(charon.vici);
-    const missing = children.filter((name) => !loaded.has(name));
-    if (missing.length === 0) return;
-    if (performance.now() > deadline) {
-      log.error(
-        { event: "not-loaded", children: missing },
-        "charon has not loaded every connection; its messages above tell why",
-      );
-      return;
-    }
-    await sleep(5);
-  }
-};
-
-const loadLimitMilliseconds = 10_000;
 
 const willNotStayUp = (end: string, lastWords: readonly string[]): Failure =>
   new Failure(

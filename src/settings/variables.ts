@@ -239,7 +239,7 @@ export const variables = {
     group: "Bringing the tunnel up",
     values: "`restart`, `trap`, `clear`, `none`",
     meaning:
-      "What follows when the peer is dead: connect again, wait for traffic, drop the tunnel; `none` never asks.",
+      "What follows when the peer is dead: connect again, wait for traffic, drop the tunnel; `none` never asks. With `IPSEC_START=add`, `restart` acts as `clear`.",
     example: "restart",
     default: "restart",
     words: deadPeerActions,

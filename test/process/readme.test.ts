@@ -54,6 +54,8 @@ const covered = {
   manualFiles: block("mkdir -p /etc/ipsec.config.d"),
   runManual: block("IPSEC_USE_MANUAL_CONFIG=yes vnf-ipsec run"),
   farp: block("cat > /etc/strongswan.d/charon/farp.conf"),
+  vtiFile: block("cat > vti.env"),
+  init: block("ENVFILE=vti.env vnf-ipsec init"),
 };
 
 /** A clone as `git clone` makes it, as far as the README uses it. */
@@ -226,6 +228,23 @@ test("the README's new environment and rendered files are written where it says"
   await runHere(covered.variables);
   assert.equal(readFileSync(`${clone}/new.env`, "utf8"), readFileSync(`${repository}/.env.example`, "utf8"));
   assert.match(readFileSync(`${clone}/rendered/etc/ipsec.config.d/ipsec.site.conf`, "utf8"), /^conn site$/m);
+});
+
+test("init runs the commands that the README shows, for the interface that it describes", async () => {
+  const key = `${clone}/psk`;
+  writeFileSync(key, "a-long-enough-pre-shared-key\n");
+  const said = await runHere(covered.vtiFile.replace("/etc/vnf-ipsec/psk", key));
+  assert.match(said, /^the environment is valid\n/);
+  const fakes = `${clone}/fakes-init`;
+  // Nothing is there yet: whatever is asked for in JSON is not found.
+  for (const name of ["ip", "sysctl", "modprobe"])
+    writeProgram(`${fakes}/${name}`, `[ "$1" = -json ] && exit 1\necho "\${0##*/} $*" >> '${clone}/changes'`);
+  await runHere(covered.init, { ...environment, PATH: `${fakes}${delimiter}${environment.PATH}` });
+  const changes = readFileSync(`${clone}/changes`, "utf8")
+    .split(/^/m)
+    .filter((line) => !/^modprobe|rp_filter/.test(line));
+  const shown = blocks.find(({ text }) => text.startsWith("ip link add vti42"));
+  assert.equal(changes.join(""), shown?.text);
 });
 
 test("the demo that the README begins with shows packets through a tunnel", {

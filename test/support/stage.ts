@@ -11,7 +11,11 @@ import type { Environment, SiteProcess } from "./site-process.ts";
  */
 export type Stage = {
   readonly namespace: Namespace;
-  readonly run: (environment: Environment, options?: { readonly through?: readonly string[] }) => SiteProcess;
+  /** Our command, `run` unless `args` says another. */
+  readonly run: (
+    environment: Environment,
+    options?: { readonly through?: readonly string[]; readonly args?: readonly string[] },
+  ) => SiteProcess;
   /** What the scripts were called with so far: the words, and the environment as `NAME=value`. */
   readonly calls: () => Promise<readonly Call[]>;
   readonly [Symbol.asyncDispose]: () => Promise<void>;
@@ -38,10 +42,10 @@ export const openStage = async (scripts: Readonly<Record<string, string>>): Prom
   const nodeDirectory = dirname(process.execPath);
   return {
     namespace,
-    run: (environment, { through = [] } = {}) =>
-      namespace.spawn(["/usr/bin/env", "--", ...through, ...commandWords(), "run"], {
+    run: (environment, { through = [], args = ["run"] } = {}) =>
+      namespace.spawn(["/usr/bin/env", "--", ...through, ...commandWords(), ...args], {
         env: { PATH: `/run/stage:${nodeDirectory}`, ...environment },
-        label: "run",
+        label: args.join(" "),
       }),
     calls: async () =>
       (await namespace.readFile("/run/stage-calls")).split("\u0002").slice(0, -1).map(parseCall),

@@ -1,25 +1,12 @@
+// limit: 300 seconds
 import assert from "node:assert/strict";
 import process from "node:process";
 import { test } from "node:test";
 import { createLab, type Lab } from "../../support/lab.ts";
 import type { Site } from "../../support/site.ts";
+import { vtiEnvironment } from "../../support/vti-environment.ts";
 
 process.env.VNF_IPSEC_COMMAND = "node dist/vnf-ipsec";
-
-const key = "42";
-
-const environmentOf = (site: Site, peer: Site): Record<string, string> => ({
-  IPSEC_LOCALIP: site.address,
-  IPSEC_REMOTEIP: peer.address,
-  IPSEC_LOCALNET: "0.0.0.0/0",
-  IPSEC_REMOTENET: "0.0.0.0/0",
-  IPSEC_PSK: "a-long-random-text-for-this-test",
-  IPSEC_DATAPLANE: "kernel",
-  IPSEC_VTI_KEY: key,
-  IPSEC_VTI_STATICROUTES: peer.networks.join(","),
-  IPSEC_VTI_IPADDR_LOCAL: site.name.endsWith("moon") ? "169.254.10.1" : "169.254.10.2",
-  IPSEC_VTI_IPADDR_PEER: site.name.endsWith("moon") ? "169.254.10.2" : "169.254.10.1",
-});
 
 const init = async (site: Site, environment: Record<string, string>) => {
   const process = site.gateway(environment, { args: ["init"] });
@@ -38,7 +25,7 @@ const withLab = async (run: (lab: Lab) => Promise<void>): Promise<void> => {
 
 test("init makes the interface with key, ends, address, routes, MTU and settings, and finds nothing to do the next time", () =>
   withLab(async ({ moon, sun }) => {
-    const environment = environmentOf(moon, sun);
+    const environment = vtiEnvironment(moon, sun);
     const first = await init(moon, environment);
     assert.equal(first.exitCode, 0, first.process.output());
     const [link] = JSON.parse(await moon.run(["ip", "-json", "-details", "link", "show", "dev", "vti42"]));
@@ -66,10 +53,10 @@ test("two gateways over VTIs with selectors for everything pass a ping both ways
       [moon, sun],
       [sun, moon],
     ] as const) {
-      const { exitCode, process } = await init(site, environmentOf(site, peer));
+      const { exitCode, process } = await init(site, vtiEnvironment(site, peer));
       assert.equal(exitCode, 0, process.output());
     }
-    const gateways = [moon.gateway(environmentOf(moon, sun)), sun.gateway(environmentOf(sun, moon))];
+    const gateways = [moon.gateway(vtiEnvironment(moon, sun)), sun.gateway(vtiEnvironment(sun, moon))];
     for (const gateway of gateways) await gateway.waitForRecord((record) => record["event"] === "ready");
     const wire = await lab.captureWire();
     const pings = moon.continuousPing(sun.host, { intervalSeconds: 0.2 });

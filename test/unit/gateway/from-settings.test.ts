@@ -129,3 +129,26 @@ test("who calls from anywhere cannot be called again when it is dead", () => {
   assert.equal(connectionOf({ ...any, IPSEC_DPD_ACTION: "none" }).deadPeer.action, "none");
   assert.equal(connectionOf({}).deadPeer.action, "restart");
 });
+
+test("a tunnel that only the peer starts is not restarted from here when the peer is dead", () => {
+  const add = { IPSEC_START: "add" };
+  assert.equal(connectionOf(add).deadPeer.action, "clear");
+  for (const action of ["trap", "clear", "none"] as const)
+    assert.equal(connectionOf({ ...add, IPSEC_DPD_ACTION: action }).deadPeer.action, action);
+  for (const start of ["route", "start", "route,start"])
+    assert.equal(connectionOf({ IPSEC_START: start }).deadPeer.action, "restart");
+});
+
+test("the MTU of a VTI is what fits 1500 bytes with its proposals and ends, or what is set, or the kernel's", () => {
+  const mtu = (changes: Readonly<Record<string, string>>) =>
+    gatewayOf({ IPSEC_VTI_KEY: "42", ...changes }).virtualInterfaces[0]?.mtu;
+  const aead = { IPSEC_ESPCIPHER: "aes256gcm16-ecp384" };
+  assert.equal(mtu({}), 1422);
+  assert.equal(mtu(aead), 1438);
+  assert.equal(mtu({ ...aead, IPSEC_FORCEUDP: "no" }), 1446);
+  const ends = { IPSEC_LOCALIP: "2001:db8::1", IPSEC_REMOTEIP: "2001:db8::2" };
+  assert.equal(mtu({ ...aead, ...ends }), 1418);
+  assert.equal(mtu({ ...aead, ...ends, IPSEC_LOCALIP: "%any", IPSEC_LOCALID: "moon" }), 1418);
+  assert.equal(mtu({ IPSEC_MTU: "1400" }), 1400);
+  assert.equal(mtu({ IPSEC_MTU: "off" }), undefined);
+});

@@ -155,6 +155,13 @@ test("a kernel without ESP is refused where it is asked for, or a virtual interf
   );
 });
 
+test("the reason is what the kernel said, without what iproute2 puts before it", async () => {
+  await assert.rejects(
+    choose('echo "Error: Requested type not found." >&2; exit 2', "kernel"),
+    isFailure(exitCodes.unavailable, /^IPSEC_DATAPLANE=kernel cannot be had: Requested type not found\.$/),
+  );
+});
+
 test("a kernel that does not let us is a matter of permission, whatever else would work", async () => {
   const refusal = 'echo "RTNETLINK answers: Operation not permitted" >&2; exit 2';
   for (const wanted of ["auto", "kernel"] as const)

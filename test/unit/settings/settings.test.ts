@@ -34,6 +34,7 @@ test("the least environment is valid without a warning, and everything else has 
   assert.equal(gateway.IPSEC_DPD_TIMEOUT, 150);
   assert.equal(gateway.IPSEC_DPD_ACTION, "restart");
   assert.equal(gateway.IPSEC_DATAPLANE, "auto");
+  assert.equal(gateway.IPSEC_MTU, "auto");
   assert.equal(gateway.IPSEC_INTERFACES, undefined);
   assert.equal(gateway.DEBUG, false);
   assert.equal(gateway.LOG_LEVEL, "info");
@@ -66,6 +67,10 @@ const accepted: readonly (readonly [VariableName, string, unknown])[] = [
   ["SET_ROUTE_DEFAULT_TABLE", "TRUE", true],
   ["IPSEC_VTI_KEY", "0x2A", 42],
   ["IPSEC_VTI_KEY", "4294967293", 4_294_967_293],
+  ["IPSEC_MTU", "Auto", "auto"],
+  ["IPSEC_MTU", "off", "off"],
+  ["IPSEC_MTU", "576", 576],
+  ["IPSEC_MTU", "9000", 9000],
   ["IPSEC_DATAPLANE", "UserSpace", "userspace"],
   ["IPSEC_START", "start, route", "route,start"],
   ["IPSEC_DPD_DELAY", "10", 10],
@@ -119,6 +124,7 @@ const refused: readonly (readonly [VariableName, ...string[]])[] = [
   ["IPSEC_VTI_STATICROUTES", "default", "10.0.0.0/33"],
   ["IPSEC_VTI_IPADDR_LOCAL", "169.254.10.1/33", "169.254.10.1/0", "x", "1.2.3.4/5/6", "1.2.3.4/"],
   ["IPSEC_VTI_IPADDR_PEER", "169.254.10.2/30", "peer"],
+  ["IPSEC_MTU", "575", "9001", "0576", "0x5dc", "1400.5", "1e3", "none", "99999", "-1400"],
   ["IPSEC_DATAPLANE", "kernal"],
   ["IPSEC_START", "routed", "route,add", "route,start,add", ","],
   ["IPSEC_DPD_DELAY", "0", "0.5s", "2h"],
