@@ -18,8 +18,8 @@ export const init = async (context: Context): Promise<ExitCode> => {
   logWarnings(log, warnings);
   const runProgram = createRunProgram(childEnvironment(context.environment), log);
   try {
-    requireCapabilities(["NET_ADMIN"]);
     const { virtualInterfaces } = buildGateway(settings);
+    if (virtualInterfaces.length > 0) requireCapabilities(["NET_ADMIN"]);
     for (const vti of virtualInterfaces) {
       const changes = await makeVirtualInterfaces([vti], { runProgram, log, journal: memoryJournal() });
       log.info({ event: "initialised", interface: vti.name, changes }, "the virtual interface is ready");

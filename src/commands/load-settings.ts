@@ -10,7 +10,7 @@ export const loadSettings = (
   processEnvironment: Readonly<Record<string, string | undefined>>,
   purpose: Purpose,
 ): LoadedSettings => {
-  const read = readEnvironment(processEnvironment);
+  const read = readEnvironment(processEnvironment, { withSecrets: purpose === "gateway" });
   const parsed = parseSettings(read.environment, purpose);
   const errors = [...read.errors, ...parsed.errors];
   if (parsed.settings === undefined || errors.length > 0) {

@@ -9,7 +9,9 @@ import { type ExitCode, exitCodes, Failure } from "../failure.ts";
 import { type Dataplane, onDataplane } from "../gateway/dataplane.ts";
 import { buildGateway } from "../gateway/from-settings.ts";
 import type { Gateway } from "../gateway/gateway.ts";
+import type { InterfaceState } from "../host/inspect-interface.ts";
 import { hostRouteCommand } from "../host/plan.ts";
+import { planVirtualInterface } from "../host/plan-virtual-interface.ts";
 import { pasteable } from "../host/step.ts";
 import { loadTemplates } from "../load-templates.ts";
 import type { Context } from "./context.ts";
@@ -52,12 +54,18 @@ const modeText = (mode: number): string => `0${mode.toString(8)}`;
 
 /** Commands of `init` and `run` whose words are known before the host is seen; routes name what is found there. */
 const plannedCommands = (gateway: Gateway): readonly PlannedCommand[] => [
+  ...gateway.virtualInterfaces
+    .flatMap((vti) => planVirtualInterface(vti, untouched))
+    .map(({ argv }) => ({ when: "init" as const, command: pasteable(argv) })),
   ...gateway.hostRoutes.map((route) => ({
     when: "run" as const,
     command: pasteable(hostRouteCommand(route)),
   })),
   { when: "run", command: pasteable(daemonCommand) },
 ];
+
+/** A host that has nothing yet. */
+const untouched: InterfaceState = { addresses: [], routes: [], sysctls: new Map(), modules: new Set() };
 
 type PlannedCommand = { readonly when: "init" | "run"; readonly command: string };
 

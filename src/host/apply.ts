@@ -69,6 +69,7 @@ const lastLine = (words: string): string => words.trim().split("\n").at(-1) ?? "
 
 const remedyFor = (reason: string, argv: Argv): string => {
   const [program] = argv;
+  if (/ENOENT|command not found/i.test(reason)) return `install ${program}`;
   if (program === "sysctl") {
     const [, setting = ""] = /conf\.[^.]+\.(\w+=\d)$/.exec(argv.at(-1) ?? "") ?? [];
     return `/proc/sys is closed to this container: start it with --sysctl net.ipv4.conf.default.${setting}, or run init --privileged before it (initContainer)`;

@@ -8,7 +8,7 @@ export type InterfaceState = {
   readonly link?: LinkState | undefined;
   /** As `address`, `address/length` or `address peer/length`. */
   readonly addresses: readonly AddressState[];
-  /** Destinations of the routes over it in the main table. */
+  /** Destinations of the routes over it in the main table, as iproute2 prints them but for the default ones. */
   readonly routes: readonly string[];
   /** Values below /proc/sys by name with slashes; absent ones could not be read. */
   readonly sysctls: ReadonlyMap<string, string>;
@@ -64,7 +64,7 @@ export const inspectInterface = async (
       ...(address.address === undefined ? {} : { peer: address.address }),
       prefixLength: address.prefixlen,
     })),
-    routes: [...(routes ?? []), ...(routes6 ?? [])].map(({ dst }) => dst),
+    routes: [...destinations(routes, "0.0.0.0/0"), ...destinations(routes6, "::/0")],
     sysctls: new Map(
       sysctls.flatMap((name) => {
         const value = readSysctl(name);
@@ -96,6 +96,11 @@ type IpAddresses = {
     readonly prefixlen: number;
   }[];
 };
+
+const destinations = (
+  routes: readonly { readonly dst: string }[] | undefined,
+  everything: string,
+): readonly string[] => (routes ?? []).map(({ dst }) => (dst === "default" ? everything : dst));
 
 /** Undefined when ip says that there is nothing of that name. */
 const ipJson = async <T>(runProgram: RunProgram, words: readonly string[]): Promise<T | undefined> => {

@@ -26,7 +26,7 @@ export const planVirtualInterface = (vti: VirtualInterface, state: InterfaceStat
   const present = isRight ? state : { ...state, link: undefined, addresses: [], routes: [] };
   return [
     ...modulesFor(vti).flatMap((module) => loadModule(module, state)),
-    ...(isRight ? [] : createLink(vti, state.link)),
+    ...(isRight ? [] : [...dismantle(vti, state), ...createLink(vti)]),
     ...setSysctls(vti, state, isRight),
     ...setMtu(vti, present.link),
     ...setAddress(vti, present.addresses),
@@ -55,40 +55,71 @@ const loadModule = (module: string, { modules }: InterfaceState): readonly Step[
     ? []
     : [{ why: `load the kernel module ${module}`, argv: ["modprobe", module], optional: true }];
 
-const createLink = (vti: VirtualInterface, other: LinkState | undefined): readonly Step[] => [
-  ...(other === undefined
-    ? []
-    : [
-        {
-          why: `remove ${vti.name}, which has other ends or another key`,
-          argv: removeVirtualInterface(vti),
-          undo: recreate(vti.name, other),
-        },
-      ]),
+const createLink = (vti: VirtualInterface): readonly Step[] => [
   {
     why: `create the virtual interface ${vti.name}`,
-    argv: linkCommand(vti.name, kindOf(vti), anyOr(vti.local, vti), anyOr(vti.remote, vti), String(vti.key)),
+    argv: linkCommand(vti.name, [
+      kindOf(vti),
+      anyOr(vti.local, vti),
+      anyOr(vti.remote, vti),
+      String(vti.key),
+    ]),
     undo: removeVirtualInterface(vti),
   },
 ];
 
-const linkCommand = (name: string, kind: string, local: string, remote: string, key: string): Argv => [
-  "ip",
-  "link",
-  "add",
-  name,
-  "type",
-  kind,
-  "local",
-  local,
-  "remote",
-  remote,
-  "key",
-  key,
+/** Takes an interface with other ends or another key apart piece by piece, so that each piece can be put back. */
+const dismantle = (
+  vti: VirtualInterface,
+  { link, addresses, routes, sysctls }: InterfaceState,
+): readonly Step[] => {
+  if (link === undefined) return [];
+  const { name } = vti;
+  const change = (object: "route" | "address", words: readonly string[]): Step => ({
+    why: `take ${words.join(" ")} from ${name}, which has other ends or another key`,
+    argv: ["ip", object, "delete", ...words, "dev", name],
+    undo: ["ip", object, "add", ...words, "dev", name],
+  });
+  return [
+    ...routes.map((route) => change("route", [route])),
+    ...addresses
+      // The kernel gives every interface its own link-local address, and puts it back by itself.
+      .filter(({ local }) => !local.startsWith("fe80:"))
+      .map(({ local, peer, prefixLength }) =>
+        change(
+          "address",
+          peer === undefined ? [`${local}/${prefixLength}`] : [local, "peer", `${peer}/${prefixLength}`],
+        ),
+      ),
+    ...(["disable_policy", "rp_filter"] as const).flatMap((key) => {
+      const own = sysctls.get(`net/ipv4/conf/${name}/${key}`);
+      const first = sysctls.get(`net/ipv4/conf/default/${key}`);
+      return own === undefined || first === undefined || own === first
+        ? []
+        : [setSetting(vti, key, first, own)];
+    }),
+    ...(link.isUp
+      ? [{ why: `bring the old ${name} down`, argv: linkSet(name, "down"), undo: linkSet(name, "up") }]
+      : []),
+    {
+      why: `remove ${name}, which has other ends or another key`,
+      argv: removeVirtualInterface(vti),
+      undo: recreate(name, link),
+    },
+  ];
+};
+
+const linkSet = (name: string, ...words: string[]): Argv => ["ip", "link", "set", "dev", name, ...words];
+
+type LinkWords = readonly [kind: string, local: string, remote: string, key: string];
+
+const linkCommand = (name: string, [kind, local, remote, key]: LinkWords, ...options: string[]): Argv => [
+  ...(["ip", "link", "add", name, ...options, "type", kind] as const),
+  ...["local", local, "remote", remote, "key", key],
 ];
 
-const recreate = (name: string, { kind, local, remote, outputKey }: LinkState): Argv =>
-  linkCommand(name, kind, local, remote, String(outputKey));
+const recreate = (name: string, { kind, local, remote, outputKey, mtu }: LinkState): Argv =>
+  linkCommand(name, [kind, local, remote, String(outputKey)], "mtu", String(mtu));
 
 /**
  * `disable_policy`: the policies have been applied outside (strongSwan's routeBasedVpn documentation).
@@ -98,17 +129,25 @@ const recreate = (name: string, { kind, local, remote, outputKey }: LinkState): 
 const setSysctls = (vti: VirtualInterface, { sysctls }: InterfaceState, exists: boolean): readonly Step[] => {
   const effective = (key: string): string | undefined =>
     sysctls.get(`net/ipv4/conf/${exists ? vti.name : "default"}/${key}`);
-  const policy = effective("disable_policy") === "1" ? [] : [setSetting(vti, "disable_policy", "1")];
-  const strict =
-    Math.max(Number(effective("rp_filter") ?? 0), Number(sysctls.get("net/ipv4/conf/all/rp_filter") ?? 0)) ===
-    1;
-  return [...policy, ...(strict ? [setSetting(vti, "rp_filter", "2")] : [])];
+  const set = (key: string, value: string): Step =>
+    setSetting(vti, key, value, exists ? effective(key) : undefined);
+  const policy = effective("disable_policy") === "1" ? [] : [set("disable_policy", "1")];
+  const counted = [effective("rp_filter"), sysctls.get("net/ipv4/conf/all/rp_filter")];
+  const isStrict = Math.max(...counted.map((value) => Number(value ?? 0))) === 1;
+  return [...policy, ...(isStrict ? [set("rp_filter", "2")] : [])];
 };
 
-const setSetting = ({ name }: VirtualInterface, key: string, value: string): Step => ({
-  why: `set ${key} of ${name} to ${value}`,
-  argv: ["sysctl", "-w", `net.ipv4.conf.${name}.${key}=${value}`],
-});
+/** Of an interface that is made here nothing needs to be put back: it goes as a whole. */
+const setSetting = (
+  { name }: VirtualInterface,
+  key: string,
+  value: string,
+  before: string | undefined,
+): Step => {
+  const argv = (to: string): Argv => ["sysctl", "-w", `net.ipv4.conf.${name}.${key}=${to}`];
+  const why = `set ${key} of ${name} to ${value}`;
+  return before === undefined ? { why, argv: argv(value) } : { why, argv: argv(value), undo: argv(before) };
+};
 
 const setMtu = ({ name, mtu }: VirtualInterface, link: LinkState | undefined): readonly Step[] =>
   mtu === undefined || link?.mtu === mtu
@@ -169,11 +208,9 @@ const addRoutes = (vti: VirtualInterface, present: readonly string[]): readonly 
       undo: ["ip", "route", "delete", route.text, "dev", vti.name] as Argv,
     }));
 
-/** iproute2 prints a host without its length, and everything as `default`. */
+/** iproute2 prints a host without its length. */
 const destinationInIproute = (network: string): string =>
-  network === "0.0.0.0/0" || network === "::/0"
-    ? "default"
-    : network.replace(network.includes(":") ? /\/128$/ : /\/32$/, "");
+  network.replace(network.includes(":") ? /\/128$/ : /\/32$/, "");
 
 const matches = (vti: VirtualInterface, link: LinkState): boolean =>
   link.kind === kindOf(vti) &&

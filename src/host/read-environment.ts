@@ -14,10 +14,11 @@ export type ReadEnvironment = {
 
 /**
  * Gathers what was given: the process environment, over it the file that `ENVFILE` names, and the files of
- * secrets (`IPSEC_PSK_FILE`). What is wrong with the files is returned, so that it is reported with everything else.
+ * secrets (`IPSEC_PSK_FILE`) where they are needed. What is wrong with the files is returned, so that it is reported with everything else.
  */
 export const readEnvironment = (
   processEnvironment: Readonly<Record<string, string | undefined>>,
+  { withSecrets }: { readonly withSecrets: boolean },
 ): ReadEnvironment => {
   const environment = new Map<string, Given>();
   const errors: Problem[] = [];
@@ -50,7 +51,7 @@ export const readEnvironment = (
       else environment.set(name, { text: value, source: envFile });
     }
   }
-  for (const fileName of secretFileNames) {
+  for (const fileName of withSecrets ? secretFileNames : []) {
     const given = environment.get(fileName);
     if (given === undefined) continue;
     const name = fileName.slice(0, -"_FILE".length);

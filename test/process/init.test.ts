@@ -173,7 +173,7 @@ test("an interface with another key is removed and made anew, and made as it was
   assert.deepEqual(failed.commands.slice(removal), [
     "ip link delete dev vti42",
     creation,
-    "ip link add vti42 type vti local 192.0.2.1 remote 192.0.2.2 key 7",
+    "ip link add vti42 mtu 1480 type vti local 192.0.2.1 remote 192.0.2.2 key 7",
   ]);
 });
 

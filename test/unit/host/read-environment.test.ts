@@ -147,6 +147,6 @@ test("bytes that are no UTF-8 in ENVFILE never make another key", () => {
 
 test("an ENVFILE named in an ENVFILE is not read", () => {
   const inner = file("IPSEC_NAME=inner\n");
-  const { environment } = readEnvironment({ ENVFILE: file(`ENVFILE=${inner}\n`) });
+  const { environment } = readEnvironment({ ENVFILE: file(`ENVFILE=${inner}\n`) }, { withSecrets: true });
   assert.equal(environment.has("IPSEC_NAME"), false);
 });
