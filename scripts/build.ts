@@ -7,15 +7,16 @@ import { type BuildOptions, build, type Plugin } from "esbuild";
 import { templateNames } from "../src/backend/templates.ts";
 
 /**
- * Makes `dist/`: the whole program as one CommonJS file with compiled templates, and a launcher that has Node keep
+ * Makes `dist/`, or the folder that is named: the whole program as one CommonJS file with compiled templates, and a launcher that has Node keep
  * its compiled code beside it. Nothing else, no node_modules, is needed where it runs.
  */
 const root = fileURLToPath(new URL("..", import.meta.url));
+const target = process.argv[2] ?? `${root}/dist`;
 const require = createRequire(import.meta.url);
 const handlebars = require("handlebars") as { precompile: (text: string, options: object) => string };
 
-rmSync(`${root}/dist`, { recursive: true, force: true });
-mkdirSync(`${root}/dist`);
+rmSync(target, { recursive: true, force: true });
+mkdirSync(target);
 
 /** The compiled layouts in the place of the module that reads and compiles them. */
 const compiledTemplates: Plugin = {
@@ -72,7 +73,7 @@ const common: BuildOptions = {
   platform: "node",
   format: "cjs",
   target: "node24",
-  outdir: `${root}/dist`,
+  outdir: target,
   outExtension: { ".js": ".cjs" },
   // Not minified, so that a stack trace in a bug report can be read.
   minify: false,
@@ -88,9 +89,9 @@ await build({
 await build({ ...common, entryPoints: [...librariesOfRun] });
 
 // Without it Node would take the launcher, which has no extension, for a module as package.json says.
-writeFileSync(`${root}/dist/package.json`, '{ "type": "commonjs" }\n');
+writeFileSync(`${target}/package.json`, '{ "type": "commonjs" }\n');
 writeFileSync(
-  `${root}/dist/vnf-ipsec`,
+  `${target}/vnf-ipsec`,
   `#!/usr/bin/env node
 "use strict";
 const { join } = require("node:path");
@@ -98,7 +99,7 @@ require("node:module").enableCompileCache({ directory: join(__dirname, "cache"),
 require("./vnf-ipsec.cjs");
 `,
 );
-chmodSync(`${root}/dist/vnf-ipsec`, 0o755);
+chmodSync(`${target}/vnf-ipsec`, 0o755);
 
 // The first start fills the cache with what it runs, later ones do not add to it: take the one that runs most.
 const environment = {
@@ -110,11 +111,11 @@ const environment = {
   IPSEC_PSK: "only-to-fill-the-cache-of-compiled-code",
 };
 const loadLibraries = [
-  `require("node:module").enableCompileCache({ directory: ${JSON.stringify(`${root}/dist/cache`)}, portable: true });`,
-  ...librariesOfRun.map((name) => `require(${JSON.stringify(`${root}/dist/${name}.cjs`)});`),
+  `require("node:module").enableCompileCache({ directory: ${JSON.stringify(`${target}/cache`)}, portable: true });`,
+  ...librariesOfRun.map((name) => `require(${JSON.stringify(`${target}/${name}.cjs`)});`),
 ].join("\n");
 for (const words of [
-  [`${root}/dist/vnf-ipsec`, "render"],
+  [`${target}/vnf-ipsec`, "render"],
   ["-e", loadLibraries],
 ]) {
   const { status, stderr } = spawnSync(process.execPath, words, { env: environment, encoding: "utf8" });

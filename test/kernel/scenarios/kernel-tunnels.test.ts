@@ -3,8 +3,9 @@ import assert from "node:assert/strict";
 import process from "node:process";
 import { test } from "node:test";
 import { createLab, type Lab } from "../../support/lab.ts";
-import { hasTunnels, isReady, stop, tunnelEnvironment } from "../../support/our-gateway.ts";
+import { hasTunnels, stop, tunnelEnvironment } from "../../support/our-gateway.ts";
 import type { Environment } from "../../support/site-process.ts";
+import { isPatientlyReady, patience } from "./patience.ts";
 
 process.env.VNF_IPSEC_COMMAND = "node dist/vnf-ipsec";
 
@@ -29,14 +30,14 @@ const passesTraffic = async (lab: Lab, { hosts, esp, ...changes }: Case): Promis
     moon.gateway(tunnelEnvironment(moon, sun, { ...kernel, ...changes.moon })),
     sun.gateway(tunnelEnvironment(sun, moon, { ...kernel, ...changes.sun })),
   ];
-  await Promise.all(gateways.map((gateway) => isReady(gateway)));
+  await Promise.all(gateways.map((gateway) => isPatientlyReady(gateway)));
   assert.equal((await moon.run(["ip", "xfrm", "state"])).trim(), "");
   assert.doesNotMatch(gateways.map((gateway) => gateway.output()).join(""), /IKE_SA .* established/);
 
   const wire = await lab.captureWire();
   for (const host of hosts) {
     const pings = moon.continuousPing(host, { intervalSeconds: 0.2 });
-    await pings.waitForAnswer();
+    await pings.waitForAnswer(patience);
     assert.ok((await pings.stop()).received > 0);
   }
   for (const host of moon.hosts) assert.equal((await sun.ping(host)).received, 3);

@@ -1,0 +1,98 @@
+// limit: 300 seconds
+import assert from "node:assert/strict";
+import process from "node:process";
+import { test } from "node:test";
+import { createLab, type Lab } from "../../support/lab.ts";
+import { isReady, stop } from "../../support/our-gateway.ts";
+import type { Site } from "../../support/site.ts";
+import type { Environment } from "../../support/site-process.ts";
+import { vtiEnvironment } from "../../support/vti-environment.ts";
+
+process.env.VNF_IPSEC_COMMAND = "node dist/vnf-ipsec";
+
+test("a megabyte of TCP crosses two VTIs each way at the computed MTU, unfragmented and only as ESP", async () => {
+  await using lab = await createLab();
+  await streamsBothWays(lab, {
+    mtu: 1422,
+    moon: vtiEnvironment(lab.moon, lab.sun),
+    sun: vtiEnvironment(lab.sun, lab.moon),
+  });
+});
+
+test("a megabyte of TCP crosses two VTIs between IPv6 endpoints, too", async () => {
+  await using lab = await createLab({
+    ipv6: true,
+    moon: { networks: ["2001:db8:1::/64"] },
+    sun: { networks: ["2001:db8:2::/64"] },
+  });
+  const { moon, sun } = lab;
+  await streamsBothWays(lab, { mtu: 1406, moon: environment6(moon, sun), sun: environment6(sun, moon) });
+});
+
+const environment6 = (site: Site, peer: Site): Environment => {
+  const link = (one: Site) => one.address6.replace("2001:db8::", "fd00:42::");
+  return {
+    ...vtiEnvironment(site, peer),
+    IPSEC_LOCALIP: site.address6,
+    IPSEC_REMOTEIP: peer.address6,
+    IPSEC_LOCALNET: "::/0",
+    IPSEC_REMOTENET: "::/0",
+    IPSEC_VTI_IPADDR_LOCAL: link(site),
+    IPSEC_VTI_IPADDR_PEER: link(peer),
+  };
+};
+
+type Case = { readonly mtu: number; readonly moon: Environment; readonly sun: Environment };
+
+/** `init` and `run` on both sites, as the environments say; nothing but the interfaces of `init` stays of it. */
+const streamsBothWays = async (lab: Lab, { mtu, ...environments }: Case): Promise<void> => {
+  const { moon, sun } = lab;
+  for (const [site, environment] of [
+    [moon, environments.moon],
+    [sun, environments.sun],
+  ] as const) {
+    const init = site.gateway(environment, { args: ["init"] });
+    assert.equal((await init.exited).exitCode, 0, init.output());
+    const [link] = JSON.parse(await site.run(["ip", "-json", "link", "show", "dev", "vti42"]));
+    assert.equal(link.mtu, mtu);
+  }
+  const before = await lab.snapshot();
+  const gateways = [moon.gateway(environments.moon), sun.gateway(environments.sun)];
+  await Promise.all(gateways.map((gateway) => isReady(gateway)));
+
+  const wire = await lab.captureWire();
+  const pings = moon.continuousPing(sun.host, { intervalSeconds: 0.2 });
+  await pings.waitForAnswer();
+  await pings.stop();
+  const largest = { size: mtu - (sun.host.includes(":") ? 48 : 28), dontFragment: true };
+  assert.equal((await sun.ping(moon.host, largest)).received, 3);
+  const server = sun.spawn([process.execPath, "-e", echo, sun.host]);
+  await server.waitForOutput(/listening/);
+  assert.match(await moon.run([process.execPath, "-e", sendAndCompare, sun.host, moon.host]), /^same$/m);
+  await server.exited;
+  // A fragment would be told by its protocol's number only.
+  const others = (await wire.stop()).filter(
+    (packet) => !/ESP\(spi=|isakmp| ARP,|neighbor (?:sol|adv)/.test(packet),
+  );
+  assert.deepEqual(others, []);
+
+  assert.deepEqual(await Promise.all(gateways.map(stop)), [0, 0]);
+  assert.deepEqual(await lab.snapshot(), before);
+};
+
+const echo = `
+const server = require("node:net").createServer({ allowHalfOpen: true }, (socket) => {
+  server.close();
+  socket.pipe(socket);
+});
+server.listen(4000, process.argv[1], () => console.log("listening"));
+`;
+
+const sendAndCompare = `
+const [, host, localAddress] = process.argv;
+const sent = require("node:crypto").randomBytes(1_000_000);
+const socket = require("node:net").connect({ host, port: 4000, localAddress }, () => socket.end(sent));
+const received = [];
+socket.on("data", (chunk) => received.push(chunk));
+socket.on("end", () => console.log(Buffer.concat(received).equals(sent) ? "same" : "different"));
+`;

@@ -1,0 +1,8 @@
+import type { LogRecord, SiteProcess } from "../../support/site-process.ts";
+
+/** In an emulated guest a gateway takes many times longer to start, on a busy host more than the usual limit. */
+export const patience = { timeoutMs: 90_000 };
+
+/** Resolves when its connections are loaded; a tunnel need not be up yet. */
+export const isPatientlyReady = (gateway: SiteProcess, from = 0): Promise<LogRecord> =>
+  gateway.waitForRecord(({ event }) => event === "ready", { from, ...patience });
