@@ -1,7 +1,7 @@
 import { setTimeout as pause } from "node:timers/promises";
 
 /** The limit of every wait that names none: far beyond what a loaded machine needs, so that reaching it is a fault. */
-export const generousTimeoutMs = 20_000;
+export const generousTimeoutMs = 60_000;
 
 /**
  * Looks until `look` gives something other than undefined.

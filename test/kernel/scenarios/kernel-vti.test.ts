@@ -3,10 +3,11 @@ import assert from "node:assert/strict";
 import process from "node:process";
 import { test } from "node:test";
 import { createLab, type Lab } from "../../support/lab.ts";
-import { isReady, stop } from "../../support/our-gateway.ts";
+import { stop } from "../../support/our-gateway.ts";
 import type { Site } from "../../support/site.ts";
 import type { Environment } from "../../support/site-process.ts";
 import { vtiEnvironment } from "../../support/vti-environment.ts";
+import { isPatientlyReady, patience } from "./patience.ts";
 
 process.env.VNF_IPSEC_COMMAND = "node dist/vnf-ipsec";
 
@@ -58,16 +59,16 @@ const streamsBothWays = async (lab: Lab, { mtu, ...environments }: Case): Promis
   }
   const before = await lab.snapshot();
   const gateways = [moon.gateway(environments.moon), sun.gateway(environments.sun)];
-  await Promise.all(gateways.map((gateway) => isReady(gateway)));
+  await Promise.all(gateways.map((gateway) => isPatientlyReady(gateway)));
 
   const wire = await lab.captureWire();
   const pings = moon.continuousPing(sun.host, { intervalSeconds: 0.2 });
-  await pings.waitForAnswer();
+  await pings.waitForAnswer(patience);
   await pings.stop();
   const largest = { size: mtu - (sun.host.includes(":") ? 48 : 28), dontFragment: true };
   assert.equal((await sun.ping(moon.host, largest)).received, 3);
   const server = sun.spawn([process.execPath, "-e", echo, sun.host]);
-  await server.waitForOutput(/listening/);
+  await server.waitForOutput(/listening/, patience);
   assert.match(await moon.run([process.execPath, "-e", sendAndCompare, sun.host, moon.host]), /^same$/m);
   await server.exited;
   // A fragment would be told by its protocol's number only.
