@@ -61,7 +61,7 @@ export const supervise = async (supervision: Supervision): Promise<void> => {
       { event: "charon-died", reason: end, deaths: recent.length, pauseMilliseconds: pause },
       "charon died and is started again",
     );
-    await Promise.race([sleep(pause, undefined, { ref: true }), control.stop]);
+    await Promise.race([sleep(pause), control.stop]);
   }
 };
 

@@ -1,6 +1,7 @@
 import type { VirtualInterface } from "../gateway/virtual-interface.ts";
 import type { Endpoint } from "../ipsec/address.ts";
 import type { AddressState, InterfaceState, LinkState } from "./inspect-interface.ts";
+import { iprouteDestination } from "./iproute-destination.ts";
 import type { Argv, Step } from "./step.ts";
 
 /** Modules behind a VTI and its ESP, by the family of its ends. */
@@ -201,16 +202,12 @@ const bringUp = ({ name }: VirtualInterface, link: LinkState | undefined): reado
 
 const addRoutes = (vti: VirtualInterface, present: readonly string[]): readonly Step[] =>
   vti.routes
-    .filter((route) => !present.includes(destinationInIproute(route.text)))
+    .filter((route) => !present.includes(iprouteDestination(route)))
     .map((route) => ({
       why: `route ${route.text} over ${vti.name}`,
       argv: ["ip", "route", "add", route.text, "dev", vti.name] as Argv,
       undo: ["ip", "route", "delete", route.text, "dev", vti.name] as Argv,
     }));
-
-/** iproute2 prints a host without its length. */
-const destinationInIproute = (network: string): string =>
-  network.replace(network.includes(":") ? /\/128$/ : /\/32$/, "");
 
 const matches = (vti: VirtualInterface, link: LinkState): boolean =>
   link.kind === kindOf(vti) &&

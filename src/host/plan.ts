@@ -1,6 +1,7 @@
 import { exitCodes, Failure } from "../failure.ts";
 import type { HostRoute } from "../gateway/gateway.ts";
 import type { HostState, Route } from "./inspect.ts";
+import { iprouteDestination } from "./iproute-destination.ts";
 import type { Argv, Step } from "./step.ts";
 
 /**
@@ -59,15 +60,11 @@ const sourceOf = (route: HostRoute): readonly string[] =>
 const isThere = (route: HostRoute, gateway: Route, host: HostState): boolean =>
   host.mainRoutes.some(
     (present) =>
-      present.destination === destinationInIproute(route) &&
+      present.destination === iprouteDestination(route.network) &&
       present.gateway === gateway.gateway &&
       present.device === gateway.device &&
       (sourceOf(route).length === 0 || present.source === sourceOf(route)[1]),
   );
-
-/** iproute2 prints the network of one host as its bare address. */
-const destinationInIproute = ({ network }: HostRoute): string =>
-  network.text.replace(network.family === "ipv4" ? /\/32$/ : /\/128$/, "");
 
 const noDefaultRoute = (route: HostRoute): Failure =>
   new Failure(

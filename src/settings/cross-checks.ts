@@ -112,14 +112,9 @@ const checkEnds = (values: Values, context: Context, { error, warn }: Collector)
         `IPSEC_LOCALIP and IPSEC_REMOTEIP are both ${local.address.text}`,
         "each end has its own address",
       );
-    } else if (local.address.family !== remote.address.family) {
-      error(
-        ["IPSEC_LOCALIP", "IPSEC_REMOTEIP"],
-        `IPSEC_LOCALIP=${local.address.text} and IPSEC_REMOTEIP=${remote.address.text} are not of one family`,
-        "both IPv4 or both IPv6",
-      );
     }
   }
+  checkFamilies(values, { error, warn });
   const localId = values.IPSEC_LOCALID ?? (local && identityOfEndpoint(local));
   const remoteId = values.IPSEC_REMOTEID ?? (remote && identityOfEndpoint(remote));
   if (localId && remoteId && localId.kind !== "any" && JSON.stringify(localId) === JSON.stringify(remoteId)) {
@@ -129,6 +124,17 @@ const checkEnds = (values: Values, context: Context, { error, warn }: Collector)
       "give each end an identity of its own, so that keys and logs tell them apart",
     );
   }
+};
+
+const checkFamilies = (values: Values, { error }: Collector): void => {
+  const { IPSEC_LOCALIP: local, IPSEC_REMOTEIP: remote } = values;
+  if (local?.kind !== "address" || remote?.kind !== "address") return;
+  if (local.address.family === remote.address.family) return;
+  error(
+    ["IPSEC_LOCALIP", "IPSEC_REMOTEIP"],
+    `IPSEC_LOCALIP=${local.address.text} and IPSEC_REMOTEIP=${remote.address.text} are not of one family`,
+    "both IPv4 or both IPv6",
+  );
 };
 
 const checkNetworks = (values: Values, { error }: Collector): void => {
@@ -234,7 +240,7 @@ const checkStart = (values: Values, context: Context, { error }: Collector): voi
 };
 
 const checkVirtualInterface = (values: Values, context: Context, { error, warn }: Collector): void => {
-  const { IPSEC_VTI_KEY: key, IPSEC_LOCALIP: local, IPSEC_REMOTEIP: remote } = values;
+  const { IPSEC_VTI_KEY: key, IPSEC_REMOTEIP: remote } = values;
   const { IPSEC_VTI_IPADDR_LOCAL: localAddress, IPSEC_VTI_IPADDR_PEER: peerAddress } = values;
   const details = ["IPSEC_VTI_STATICROUTES", "IPSEC_VTI_IPADDR_LOCAL", "IPSEC_VTI_IPADDR_PEER"] as const;
   const given = details.filter((name) => context.isGiven(name));
@@ -264,18 +270,7 @@ const checkVirtualInterface = (values: Values, context: Context, { error, warn }
       "give the peer's address, or %any",
     );
   }
-  if (
-    context.purpose === "init" &&
-    local?.kind === "address" &&
-    remote?.kind === "address" &&
-    local.address.family !== remote.address.family
-  ) {
-    error(
-      ["IPSEC_LOCALIP", "IPSEC_REMOTEIP"],
-      `IPSEC_LOCALIP=${local.address.text} and IPSEC_REMOTEIP=${remote.address.text} are not of one family`,
-      "both IPv4 or both IPv6",
-    );
-  }
+  if (context.purpose === "init") checkFamilies(values, { error, warn });
   if (
     peerAddress !== undefined &&
     localAddress === undefined &&
