@@ -131,7 +131,11 @@ export const formsOfCanary = (canary: string): readonly string[] => {
 };
 
 /** Chosen anew for each run; a failure prints it, and VNF_IPSEC_TEST_SEED brings it back. */
-export const hostileSeed = (): number => Number(process.env["VNF_IPSEC_TEST_SEED"] ?? Date.now() % 2 ** 31);
+export const hostileSeed = (): number =>
+  Number(
+    process.env["VNF_IPSEC_TEST_SEED"] ??
+      (process.env["VNF_IPSEC_TEST_FULL"] === "1" ? Date.now() % 2 ** 31 : 1),
+  );
 
 const fileMark = "/nonexistent/file-of-the-case";
 
