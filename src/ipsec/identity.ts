@@ -32,6 +32,10 @@ export const parseIdentity = (text: string): Result<Identity> => {
   if (text.includes("@") && !text.startsWith("@")) return parseEmail(text, text);
   if (text.startsWith("@@")) return parseEmail(text, text.slice(2));
   const address = parseAddress(text);
+  // To strongSwan the unspecified address is any identity.
+  if (address.ok && (address.value.text === "0.0.0.0" || address.value.text === "::")) {
+    return invalid(`${quoted(text)} is no address of a host, and would accept any identity`, example);
+  }
   if (address.ok) return valid({ kind: address.value.family, text: address.value.text });
   return parseFqdn(text);
 };

@@ -96,3 +96,7 @@ test("an endpoint without an identity of its own is known by its address or name
   });
   assert.equal(identityOfEndpoint({ kind: "any" }), undefined);
 });
+
+test("the unspecified address is no identity: strongSwan would take it for any", () => {
+  for (const text of ["0.0.0.0", "::", "0:0:0:0:0:0:0:0"]) assert.equal(parseIdentity(text).ok, false, text);
+});
