@@ -88,6 +88,22 @@ const buildProgram = (
     .option("--json", "print one JSON object")
     .action(async (options) => finish((await import("./commands/check.ts")).check(context, options)));
   program
+    .command("status")
+    .description("print what the gateway that runs here knows: connections, traffic, failures")
+    .option("--json", "print one JSON object")
+    .option("--watch", "print it again every two seconds, until interrupted")
+    .action(async (options) => finish(await (await import("./commands/status.ts")).status(context, options)));
+  program
+    .command("healthcheck")
+    .description("exit with 0 if a gateway runs here and does its work, with 1 if not")
+    .option(
+      "--ready",
+      "ask for the tunnels too: each is up, or waits for its first packet and has not failed",
+    )
+    .action(async (options) =>
+      finish(await (await import("./commands/healthcheck.ts")).healthcheck(context, options)),
+    );
+  program
     .command("variables")
     .description("print the reference of all variables")
     .addOption(

@@ -2,6 +2,8 @@
 export const exitCodes = {
   /** Success, or a stop that was asked for. */
   ok: 0,
+  /** Of `healthcheck`: not healthy, as Docker and Kubernetes understand it. */
+  unhealthy: 1,
   /** The command line is wrong (EX_USAGE). */
   usage: 64,
   /** Something needed is not there: no strongSwan, no kernel support (EX_UNAVAILABLE). */

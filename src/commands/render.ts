@@ -9,6 +9,7 @@ import { type ExitCode, exitCodes, Failure } from "../failure.ts";
 import { type Dataplane, onDataplane } from "../gateway/dataplane.ts";
 import { buildGateway } from "../gateway/from-settings.ts";
 import type { Gateway } from "../gateway/gateway.ts";
+import { planDiscardPolicies } from "../host/discard-policies.ts";
 import type { InterfaceState } from "../host/inspect-interface.ts";
 import { hostRouteCommand } from "../host/plan.ts";
 import { planVirtualInterface } from "../host/plan-virtual-interface.ts";
@@ -40,7 +41,7 @@ export const render = (context: Context, options: RenderCommandOptions): ExitCod
     ...showSecret,
   });
   printProblems("warning", warnings, context.stderr);
-  const commands = plannedCommands(gateway);
+  const commands = plannedCommands(dataplane, gateway);
   if (options.outputDir !== undefined) writeInto(options.outputDir, files, context);
   else if (options.json)
     context.stdout.write(`${JSON.stringify({ dataplane, files: files.map(describe), commands }, null, 2)}\n`);
@@ -53,10 +54,14 @@ const describe = ({ path, mode, text }: ConfigFile) => ({ path, mode: modeText(m
 const modeText = (mode: number): string => `0${mode.toString(8)}`;
 
 /** Commands of `init` and `run` whose words are known before the host is seen; routes name what is found there. */
-const plannedCommands = (gateway: Gateway): readonly PlannedCommand[] => [
+const plannedCommands = (dataplane: Dataplane, gateway: Gateway): readonly PlannedCommand[] => [
   ...gateway.virtualInterfaces
     .flatMap((vti) => planVirtualInterface(vti, untouched))
     .map(({ argv }) => ({ when: "init" as const, command: pasteable(argv) })),
+  ...planDiscardPolicies(dataplane, gateway).map(({ argv }) => ({
+    when: "run" as const,
+    command: pasteable(argv),
+  })),
   ...gateway.hostRoutes.map((route) => ({
     when: "run" as const,
     command: pasteable(hostRouteCommand(route)),

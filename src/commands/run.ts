@@ -2,6 +2,7 @@ import { managedDirectories } from "../backend/stroke/files.ts";
 import { type Charon, requireFreePorts } from "../daemon/charon.ts";
 import { claimHost } from "../daemon/claim.ts";
 import type { KillProcess } from "../daemon/end-processes.ts";
+import { runPaths } from "../daemon/paths.ts";
 import { removeStaleFiles, runningDaemon } from "../daemon/stale.ts";
 import { supervise } from "../daemon/supervise.ts";
 import { type ExitCode, exitCodes, Failure } from "../failure.ts";
@@ -9,6 +10,7 @@ import type { Connection } from "../gateway/gateway.ts";
 import { type Effects, undoAll } from "../host/apply.ts";
 import { requireCapabilities } from "../host/capabilities.ts";
 import { daemonOwner } from "../host/daemon-owner.ts";
+import { moveDiscardPolicies, undoAllButDiscarding } from "../host/discard-policies.ts";
 import { checkHost, readSysctl } from "../host/host-checks.ts";
 import { addHostRoutes, planHostRouteMove } from "../host/host-routes.ts";
 import { openJournal } from "../host/journal.ts";
@@ -27,6 +29,8 @@ import { createDiagnostician } from "../observe/diagnostician.ts";
 import { charonRecord } from "../observe/log.ts";
 import type { Secret } from "../secret.ts";
 import type { Settings } from "../settings/settings.ts";
+import { createMonitor } from "../status/monitor.ts";
+import { serveStatus } from "../status/serve.ts";
 import { ViciError } from "../vici/vici-error.ts";
 import { createCommandLog, logLevel, logProblems, logWarnings } from "./command-log.ts";
 import type { Context } from "./context.ts";
@@ -62,14 +66,31 @@ export const run = async (
   const effects: Effects = { runProgram, log, journal: openJournal(journalPath) };
   let written: Pick<Written, "restore"> | undefined;
   let keeper: ReturnType<typeof keepVirtualInterfaces> | undefined;
+  let closeServer: (() => void) | undefined;
   try {
-    await undoAll(effects);
+    await undoAllButDiscarding(effects);
     removeStaleFiles();
     if (!loaded.settings.gateway.IPSEC_MANUAL_CHARON) requireFreePorts();
 
     const dataplane = await decideDataplane(loaded.settings, runProgram, log);
     let current = await planGateway(loaded.settings, dataplane, runProgram);
     if (control.isStopping()) return exitCodes.ok;
+    const diagnostician = createDiagnostician();
+    const monitor = createMonitor({
+      log,
+      socket: runPaths.vici,
+      version: context.version,
+      dataplane,
+      planned: () => current,
+      diagnostician,
+    });
+    const server = await serveStatus(monitor, {
+      address: loaded.settings.gateway.IPSEC_HTTP_LISTEN,
+      secrets: () => secrets,
+    });
+    closeServer = server.close;
+    // Before anything of a predecessor is taken out of the kernel, and until after everything of ours is.
+    await moveDiscardPolicies(dataplane, current.gateway, effects);
     if (hadPredecessor) await removeKernelLeftovers(current.gateway, { runProgram, log });
     const owner = daemonOwner();
     const writeOptions: WriteOptions = { root: "", ...(owner === undefined ? {} : { owner }) };
@@ -85,10 +106,11 @@ export const run = async (
     }
 
     const lastWords: string[] = [];
-    const diagnostician = createDiagnostician();
     const onLine = (text: string): void => {
       const line = parseCharonLine(text);
-      const { level, fields, message } = charonRecord(line, diagnostician.observe(line));
+      const finding = diagnostician.observe(line);
+      monitor.note(line, finding);
+      const { level, fields, message } = charonRecord(line, finding);
       log[level](fields, message);
       lastWords.push(message);
       if (lastWords.length > 12) lastWords.shift();
@@ -99,14 +121,18 @@ export const run = async (
         const next = loadSettings(context.environment, "gateway");
         logWarnings(log, next.warnings);
         const planned = await planGateway(next.settings, dataplane, runProgram);
-        const move = await planHostRouteMove(previous.gateway, planned.gateway, effects);
+        await server.listenAt(next.settings.gateway.IPSEC_HTTP_LISTEN);
+        const moveRoutes = await planHostRouteMove(previous.gateway, planned.gateway, effects);
         if (control.isStopping()) return "unchanged";
         secrets = [...secretsOf(previous.settings), ...secretsOf(next.settings)];
         const rewritten = writeFiles(planned.files, writeOptions);
-        await move().catch((error: unknown) => {
+        try {
+          await moveRoutes();
+          await moveDiscardPolicies(dataplane, planned.gateway, effects);
+        } catch (error) {
           rewritten.rollBack();
           throw error;
-        });
+        }
         removeUnwanted(managedDirectories, planned.files, writeOptions);
         written = mergeWritten(written, rewritten);
         current = planned;
@@ -115,6 +141,7 @@ export const run = async (
       } catch (error) {
         if (!(error instanceof Failure)) throw error;
         logProblems(log, error);
+        await server.listenAt(previous.settings.gateway.IPSEC_HTTP_LISTEN);
         log.error({ event: "reload-refused" }, "nothing was changed: the gateway goes on as before");
         return "unchanged";
       }
@@ -149,6 +176,7 @@ export const run = async (
           .map((child) => child.name),
       }),
       reload,
+      follower: monitor,
       lastWords: () => lastWords,
       afterKill: () => removeKernelLeftovers(current.gateway, { runProgram, log }),
     });
@@ -158,6 +186,7 @@ export const run = async (
     throw error;
   } finally {
     await keeper?.stop();
+    closeServer?.();
     await undoAll(effects);
     // Not those of a charon that was here before and made us fail.
     if (runningDaemon() === undefined) removeStaleFiles();

@@ -23,6 +23,12 @@ export type Supervision = {
   readonly expected: () => Expected;
   /** Reads everything again and has charon follow; returns what is expected from then on. */
   readonly reload: (charon: Charon) => Promise<"changed" | "restart" | "unchanged">;
+  /** Is told when a life of charon begins, when it is over, and when the stop begins. */
+  readonly follower: {
+    readonly daemonStarted: (pid: number) => void;
+    readonly daemonEnded: () => void;
+    readonly stopping: () => void;
+  };
   /** charon's last words, for when it will not stay up. */
   readonly lastWords: () => readonly string[];
   /** Called after charon was killed, which leaves in the kernel what it had installed there. */
@@ -84,10 +90,11 @@ const watch = async (
   restore: ReadonlySet<string>,
   startedAt: number,
 ): Promise<Outcome> => {
-  const { log, control, expected, reloads } = supervision;
+  const { log, control, expected, follower, reloads } = supervision;
   const stop = control.stop.then((signal) => ({ kind: "stop", signal }) as const);
   const died = charon.ended.then((end) => ({ kind: "died", end }) as const);
   log.info({ event: "charon-started", pid: charon.pid }, "charon is running");
+  follower.daemonStarted(charon.pid);
   let keeper: KeepUp | undefined;
   let over = false;
   const ready = (async () => {
@@ -148,11 +155,13 @@ const watch = async (
         return { kind: "died", end: effect.end, installed };
       }
       log.info({ event: "stopping", signal: effect.signal }, "stopping");
+      follower.stopping();
       await endCharon();
       return { kind: "stopped" };
     }
   } finally {
     stopKeeping();
+    follower.daemonEnded();
     await reloading;
   }
 };

@@ -28,15 +28,22 @@ export const openJournal = (path: string): Journal => {
   return {
     entries: () => entries,
     add: (undo) => {
+      // What a predecessor did and this process does again is to be taken back once.
+      if (entries.some(isSame(undo))) return;
       entries = [...entries, undo];
       save();
     },
     drop: (undo) => {
-      const text = JSON.stringify(undo);
-      entries = entries.filter((entry) => JSON.stringify(entry) !== text);
+      const isDropped = isSame(undo);
+      entries = entries.filter((entry) => !isDropped(entry));
       save();
     },
   };
+};
+
+const isSame = (undo: Argv): ((entry: Argv) => boolean) => {
+  const text = JSON.stringify(undo);
+  return (entry) => JSON.stringify(entry) === text;
 };
 
 /** A journal for changes that are to stay once all of them are made. */

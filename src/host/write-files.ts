@@ -9,11 +9,12 @@ import {
   openSync,
   readdirSync,
   readFileSync,
+  readlinkSync,
   renameSync,
   rmSync,
   writeFileSync,
 } from "node:fs";
-import { basename, dirname, join } from "node:path";
+import { basename, dirname, join, resolve } from "node:path";
 import { type ConfigFile, marker } from "../backend/config-file.ts";
 import { exitCodes, Failure } from "../failure.ts";
 
@@ -42,11 +43,12 @@ export type Written = {
  * Writes the files so that a reader sees each old or new and never half: to a temporary name in the same
  * directory, synced, renamed over the old one (rename(2) is atomic). All are written before the first is renamed,
  * so that a full disk changes nothing; and when one cannot be renamed, what stood there is put back.
+ * A symbolic link stays one, and the file is written where it leads: below /run the rest may be read-only.
  */
 export const writeFiles = (files: readonly ConfigFile[], options: WriteOptions): Written => {
   const staged = files.map((file) => ({
     file,
-    path: join(options.root, file.path),
+    path: join(options.root, targetOf(file.path, options.root)),
     previous: undefined as Buffer | undefined,
   }));
   const replaced: typeof staged = [];
@@ -112,6 +114,15 @@ export const removeUnwanted = (
     }
   }
   return removed;
+};
+
+const targetOf = (path: string, root: string): string => {
+  try {
+    return resolve(dirname(path), readlinkSync(join(root, path)));
+  } catch {
+    // No link, or nothing at all yet.
+    return path;
+  }
 };
 
 /** Like mkdirSync with `recursive`, which says ENOENT for whatever reason a directory could not be made. */

@@ -1,4 +1,5 @@
 import { invalid, type Problem, quoted, type Result, valid } from "../failure.ts";
+import { parseAddress } from "../ipsec/address.ts";
 import { parseDuration } from "../ipsec/duration.ts";
 import { type Network, parseNetwork } from "../ipsec/network.ts";
 import { type Proposal, parseProposals } from "../ipsec/proposal.ts";
@@ -117,6 +118,23 @@ export const parseMtu = (text: string): Result<number | "auto" | "off"> => {
   return mtu >= 576 && mtu <= 9000
     ? valid(mtu)
     : invalid(`${quoted(text)} is neither a number from 576 to 9000 nor auto nor off`, "for example 1400");
+};
+
+/** An address of this host, `0.0.0.0` and `::` for all of them, and a TCP port. */
+export type ListenAddress = { readonly host: string; readonly port: number };
+
+/** Reads `192.0.2.1:9100` or `[2001:db8::1]:9100`. */
+export const parseListenAddress = (text: string): Result<ListenAddress> => {
+  const [, bracketed, bare, digits] = /^(?:\[(.*)\]|([^:]*)):(\d{1,5})$/.exec(text) ?? [];
+  const address = parseAddress(bracketed ?? bare ?? "");
+  const port = Number(digits ?? 0);
+  const isInItsForm = address.ok && (address.value.family === "ipv6") === (bracketed !== undefined);
+  return isInItsForm && port >= 1 && port <= 65_535
+    ? valid({ host: address.value.text, port })
+    : invalid(
+        `${quoted(text)} is no address and port`,
+        "for example 127.0.0.1:9100, [::1]:9100, or 0.0.0.0:9100 for every address of this host",
+      );
 };
 
 /**

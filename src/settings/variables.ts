@@ -13,6 +13,7 @@ import {
   parseInterval,
   parseKey,
   parseLifetime,
+  parseListenAddress,
   parseMtu,
   parseNetworkItem,
   parsePath,
@@ -33,6 +34,7 @@ export const groups = [
   "The host",
   "Virtual interface (VTI)",
   "Manual configuration",
+  "Health and metrics",
   "Logging",
 ] as const;
 
@@ -331,6 +333,14 @@ export const variables = {
     example: "yes",
     default: "no",
     schema: checkedByResult(parseSwitch),
+  }),
+
+  IPSEC_HTTP_LISTEN: variable({
+    group: "Health and metrics",
+    values: "`address:port`, `[IPv6]:port`",
+    meaning: "Where `/livez`, `/readyz` and `/metrics` are served over HTTP; nowhere by default.",
+    example: "127.0.0.1:9100",
+    schema: checkedByResult(parseListenAddress),
   }),
 
   DEBUG: variable({

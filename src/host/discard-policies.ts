@@ -1,0 +1,71 @@
+import type { Dataplane } from "../gateway/dataplane.ts";
+import type { Gateway } from "../gateway/gateway.ts";
+import { applySteps, type Effects, undo } from "./apply.ts";
+import type { Argv, Step } from "./step.ts";
+
+/**
+ * Has the kernel discard what the gateway protects as long as charon has no policy for it: while it starts, when it
+ * has died, when a tunnel that is not to wait for traffic is down. Otherwise such packets would leave in clear.
+ * What was discarded for a former gateway or configuration, and not for this one, no longer is.
+ */
+export const moveDiscardPolicies = async (
+  dataplane: Dataplane,
+  gateway: Gateway,
+  effects: Effects,
+): Promise<void> => {
+  const steps = planDiscardPolicies(dataplane, gateway);
+  const wanted = new Set(steps.map(({ undo }) => JSON.stringify(undo)));
+  // First, since the same deletion also hits parts of its networks.
+  await undo(
+    effects.journal.entries().filter((argv) => isDiscardUndo(argv) && !wanted.has(JSON.stringify(argv))),
+    effects,
+  );
+  await applySteps(steps, effects);
+};
+
+/** Takes back everything in the journal that a predecessor left, but for what keeps packets from leaving in clear. */
+export const undoAllButDiscarding = (effects: Effects): Promise<void> =>
+  undo(
+    effects.journal.entries().filter((argv) => !isDiscardUndo(argv)),
+    effects,
+  );
+
+/**
+ * DISCARD policies (RFC 4301 §4.4.1) of the lowest priority. The kernel holds one policy for each selector and mark, so
+ * charon's would replace ours and leave nothing when it goes. Hence two of ours, for packets with and without the lowest
+ * bit in their mark: every packet fits one, and neither is charon's. A connection with a mark of its own needs none: its
+ * packets go to a virtual interface, which sends nothing without a policy (net/ipv4/ip_vti.c, vti_xmit).
+ */
+export const planDiscardPolicies = (dataplane: Dataplane, gateway: Gateway): readonly Step[] => {
+  // ESP in user space takes its packets by routes, after they have passed the kernel's policies.
+  if (dataplane === "userspace") return [];
+  const pairs = gateway.connections.flatMap(({ children }) =>
+    children
+      .filter(({ mark }) => mark === undefined)
+      .flatMap(({ localNetworks, remoteNetworks }) =>
+        localNetworks.flatMap((local) =>
+          remoteNetworks
+            .filter(({ family }) => family === local.family)
+            .map((remote) => ["src", local.text, "dst", remote.text] as const),
+        ),
+      ),
+  );
+  return pairs.flatMap((pair) => {
+    const why = `discard what would go from ${pair[1]} to ${pair[3]} in clear`;
+    const argv = (mark: string): Argv => [...update, ...pair, ...discard, "mark", mark, "mask", "1"];
+    return [
+      { why, argv: argv("0"), undo: [...deletion, ...pair, ...discard] },
+      { why, argv: argv("1") },
+    ];
+  });
+};
+
+/** Like `add`, but content with what is there already. */
+const update = ["ip", "xfrm", "policy", "update"] as const;
+
+/** Not `delete`, which cannot name a mark of 0 (iproute2 6.1, xfrm_policy.c); this takes both marks. */
+const deletion = ["ip", "xfrm", "policy", "deleteall"] as const;
+
+const discard = ["dir", "out", "action", "block", "priority", "4294967295"] as const;
+
+const isDiscardUndo = (argv: Argv): boolean => deletion.every((word, index) => argv[index] === word);

@@ -1,0 +1,347 @@
+import type { Connection, Gateway } from "../gateway/gateway.ts";
+import type { Endpoint } from "../ipsec/address.ts";
+import type { Finding } from "../observe/diagnostician.ts";
+import { isInstalled, type Ledger } from "./ledger.ts";
+import {
+  type ChildSaReading,
+  type EndReading,
+  type IkeSaReading,
+  type LoadedConnection,
+  present,
+} from "./readings.ts";
+import type { GatewayStatus, TunnelState } from "./status-schema.ts";
+
+/** What is known of the gateway at one moment; times in milliseconds since 1970. */
+export type Observed = {
+  readonly now: number;
+  readonly version: string;
+  readonly startedAt: number;
+  readonly dataplane: "kernel" | "userspace";
+  readonly manual: boolean;
+  readonly gateway: Pick<Gateway, "connections" | "virtualInterfaces">;
+  readonly daemon: {
+    readonly state: GatewayStatus["daemon"]["state"];
+    readonly since: number;
+    readonly pid?: number;
+    readonly version?: string;
+    readonly restarts: number;
+  };
+  /** As charon lists them; empty while it does not run. */
+  readonly loaded: readonly LoadedConnection[];
+  readonly sas: readonly IkeSaReading[];
+  /** Names of the CHILD SAs that a packet would bring up. */
+  readonly trapped: ReadonlySet<string>;
+  readonly ledger: Ledger;
+  /** By connection of charon. */
+  readonly handshakes: ReadonlyMap<string, number>;
+  /** How often IKE SAs got new keys, by connection of charon. */
+  readonly ikeRekeys: ReadonlyMap<string, number>;
+  readonly failures: readonly LastingFailure[];
+  /** How often failures began, however alike. */
+  readonly failureCounts: readonly { readonly finding: Finding; readonly count: number }[];
+};
+
+export type LastingFailure = { readonly finding: Finding; readonly since: number };
+
+export const buildStatus = (observed: Observed): GatewayStatus => {
+  const views = connectionsOf(observed);
+  const failures = observed.failures.map((failure) => buildFailure(failure, views));
+  const connections = views.map((view) => buildConnection(view, observed));
+  const reasons = reasonsAgainst(observed, connections, failures);
+  const { daemon, now } = observed;
+  return {
+    version: 1,
+    gateway: {
+      version: observed.version,
+      startedAt: iso(observed.startedAt),
+      dataplane: observed.dataplane,
+      configuration: observed.manual ? "manual" : "variables",
+    },
+    daemon: {
+      state: daemon.state,
+      since: iso(daemon.since),
+      ...present({ pid: daemon.pid, version: daemon.version }),
+      restarts: daemon.restarts,
+    },
+    live: isLive(daemon, now),
+    ready: reasons.length === 0,
+    reasons,
+    connections,
+    failures,
+    failureCounts: addUp(
+      observed.failureCounts.map(({ finding, count }) => ({
+        cause: finding.cause,
+        ...present({ connection: concernedBy(finding, views) }),
+        count,
+      })),
+    ),
+  };
+};
+
+/** Whether the gateway does its work, whatever the peer does. A daemon that is not up by then will not come up by waiting. */
+export const isLive = ({ state, since }: Observed["daemon"], now: number): boolean =>
+  state === "running" || state === "stopping" || now - since < 60_000;
+
+/** A connection as configured, and the names that charon has for it. */
+type View = {
+  readonly name: string;
+  readonly loaded: LoadedConnection | undefined;
+  readonly names: ReadonlySet<string>;
+  readonly configured: Connection | undefined;
+  readonly children: readonly LoadedConnection["children"][number][];
+};
+
+/** First those of the variables, then what else charon has loaded; IKEv1 has one of ours under several names. */
+const connectionsOf = ({ gateway, loaded }: Observed): readonly View[] => {
+  const ours = gateway.connections.map((configured): View => {
+    const own = new Set(configured.children.map(({ name }) => name));
+    const parts = loaded.filter(
+      ({ name, children }) => name === configured.name || children.some((child) => own.has(child.name)),
+    );
+    return {
+      name: configured.name,
+      configured,
+      loaded: parts[0],
+      names: new Set([configured.name, ...own, ...parts.map(({ name }) => name)]),
+      children: configured.children.map((child) => ({
+        name: child.name,
+        localNetworks: child.localNetworks.map(({ text }) => text),
+        remoteNetworks: child.remoteNetworks.map(({ text }) => text),
+      })),
+    };
+  });
+  const known = new Set(ours.flatMap(({ names }) => [...names]));
+  const others = loaded.filter(({ name }) => !known.has(name));
+  return [
+    ...ours,
+    ...others.map(
+      (one): View => ({
+        name: one.name,
+        configured: undefined,
+        loaded: one,
+        names: new Set([one.name, ...one.children.map(({ name }) => name)]),
+        children: one.children,
+      }),
+    ),
+  ];
+};
+
+type ConnectionStatus = GatewayStatus["connections"][number];
+type ChildStatus = ConnectionStatus["children"][number];
+
+const buildConnection = (view: View, observed: Observed): ConnectionStatus => {
+  const sas = observed.sas.filter(({ connection }) => view.names.has(connection));
+  const sa = sas.find(({ children }) => children.some(isInstalled)) ?? sas.at(-1);
+  const children = view.children.map((child) => buildChild(child, view, sas, observed));
+  const handshakes = [...view.names].flatMap((name) => observed.handshakes.get(name) ?? []);
+  return {
+    name: view.name,
+    state: connectionState(children),
+    local: end(sa?.local, view, "local"),
+    remote: end(sa?.remote, view, "remote"),
+    ...(handshakes.length === 0 ? {} : { lastHandshakeAt: iso(Math.max(...handshakes)) }),
+    rekeys: [...view.names].reduce((total, name) => total + (observed.ikeRekeys.get(name) ?? 0), 0),
+    ...(sa === undefined ? {} : { ikeSa: buildIkeSa(sa, observed.now) }),
+    children,
+  };
+};
+
+const connectionState = (children: readonly ChildStatus[]): TunnelState => {
+  const states = children.map(({ state }) => state);
+  return worstFirst.find((state) => states.includes(state)) ?? "not-loaded";
+};
+
+const worstFirst = [
+  "not-loaded",
+  "down",
+  "connecting",
+  "waiting-for-peer",
+  "waiting-for-traffic",
+  "up",
+] as const satisfies readonly TunnelState[];
+
+const buildChild = (
+  child: View["children"][number],
+  view: View,
+  sas: readonly IkeSaReading[],
+  observed: Observed,
+): ChildStatus => {
+  const { ledger, now } = observed;
+  const installed = sas.flatMap(({ children }) =>
+    children.filter((sa) => sa.name === child.name && isInstalled(sa)),
+  );
+  // The latest, when a renewal has just replaced one.
+  const sa = installed.find(({ state }) => state === "INSTALLED") ?? installed[0];
+  const { traffic, ups, rekeys, isUp, since } = ledger.of(child.name);
+  const state = childState(child.name, sa, view, sas, observed);
+  const configured = view.configured?.children.find(({ name }) => name === child.name);
+  const virtual = observed.gateway.virtualInterfaces.find(({ key }) => key === configured?.mark);
+  return {
+    name: child.name,
+    state,
+    ...(since === undefined || isUp !== (state === "up") ? {} : { since: iso(since) }),
+    localNetworks: [...(sa?.localNetworks ?? child.localNetworks)],
+    remoteNetworks: [...(sa?.remoteNetworks ?? child.remoteNetworks)],
+    ...present({ interface: virtual?.name }),
+    traffic,
+    ups,
+    rekeys,
+    ...(sa === undefined ? {} : { sa: buildChildSa(sa, now) }),
+  };
+};
+
+const childState = (
+  name: string,
+  sa: ChildSaReading | undefined,
+  view: View,
+  sas: readonly IkeSaReading[],
+  { daemon, loaded, trapped }: Observed,
+): TunnelState => {
+  if (sa !== undefined) return "up";
+  if (daemon.state !== "running") return "down";
+  if (!loaded.some(({ children }) => children.some((child) => child.name === name))) return "not-loaded";
+  if (sas.some(({ state }) => state === "CREATED" || state === "CONNECTING")) return "connecting";
+  const child = view.configured?.children.find((one) => one.name === name);
+  if (child?.atOnce) return "down";
+  if (trapped.has(name)) return "waiting-for-traffic";
+  return child?.onTraffic ? "down" : "waiting-for-peer";
+};
+
+const end = (
+  reading: EndReading | undefined,
+  view: View,
+  side: "local" | "remote",
+): ConnectionStatus["local"] => {
+  const { loaded, configured } = view;
+  const addresses = side === "local" ? loaded?.localAddresses : loaded?.remoteAddresses;
+  const identity = side === "local" ? loaded?.localIdentity : loaded?.remoteIdentity;
+  const endpoint = configured?.[side].endpoint;
+  const address = addresses?.join(",") ?? (endpoint === undefined ? "%any" : endpointText(endpoint));
+  // An IKE SA that has not heard of its peer yet has no identity for it.
+  const known = reading?.identity === "%any" ? undefined : reading?.identity;
+  return {
+    address: reading === undefined || reading.address === "%any" ? address : reading.address,
+    ...present({
+      port: reading?.port,
+      identity: known ?? identity,
+      behindNat: reading?.behindNat,
+    }),
+  };
+};
+
+const endpointText = (endpoint: Endpoint): string => {
+  switch (endpoint.kind) {
+    case "any":
+      return "%any";
+    case "address":
+      return endpoint.address.text;
+    case "name":
+      return endpoint.name;
+    default:
+      return endpoint satisfies never;
+  }
+};
+
+const buildIkeSa = (sa: IkeSaReading, now: number): NonNullable<ConnectionStatus["ikeSa"]> => ({
+  uniqueId: sa.uniqueId,
+  version: sa.version,
+  initiator: sa.initiator,
+  ...present({
+    establishedAt: ago(now, sa.establishedSeconds),
+    rekeyAt: ahead(now, sa.rekeySeconds),
+    reauthenticateAt: ahead(now, sa.reauthenticateSeconds),
+  }),
+  algorithms: sa.algorithms,
+});
+
+const buildChildSa = (sa: ChildSaReading, now: number): NonNullable<ChildStatus["sa"]> => ({
+  spiIn: sa.spiIn,
+  spiOut: sa.spiOut,
+  ...present({
+    installedAt: ago(now, sa.installedSeconds),
+    rekeyAt: ahead(now, sa.rekeySeconds),
+    expiresAt: ahead(now, sa.lifeSeconds),
+    lastPacketInAt: ago(now, sa.unusedInSeconds),
+    lastPacketOutAt: ago(now, sa.unusedOutSeconds),
+  }),
+  inUdp: sa.inUdp,
+  algorithms: sa.algorithms,
+});
+
+type FailureStatus = GatewayStatus["failures"][number];
+
+const buildFailure = ({ finding, since }: LastingFailure, views: readonly View[]): FailureStatus => ({
+  cause: finding.cause,
+  severity: finding.severity,
+  ...present({ connection: concernedBy(finding, views), peer: finding.peer }),
+  since: iso(since),
+  variables: [...finding.variables],
+  meaning: finding.meaning,
+  remedy: finding.remedy,
+  values: { ...finding.values },
+});
+
+/** What fails before charon has chosen a connection is known by the peer's address, which may tell the connection. */
+const concernedBy = ({ connection, peer }: Finding, views: readonly View[]): string | undefined =>
+  views.find(({ names, loaded }) =>
+    connection === undefined
+      ? peer !== undefined && loaded?.remoteAddresses.includes(peer)
+      : names.has(connection),
+  )?.name ?? connection;
+
+type FailureCount = GatewayStatus["failureCounts"][number];
+
+const addUp = (counts: readonly FailureCount[]): FailureCount[] => [
+  ...counts
+    .reduce((sums, one) => {
+      const key = `${one.cause} ${one.connection ?? ""}`;
+      return sums.set(key, { ...one, count: one.count + (sums.get(key)?.count ?? 0) });
+    }, new Map<string, FailureCount>())
+    .values(),
+];
+
+/** What waits is ready as long as it has not failed; a stranger who fails at our port is no reason. */
+const reasonsAgainst = (
+  { daemon }: Observed,
+  connections: readonly ConnectionStatus[],
+  failures: readonly FailureStatus[],
+): string[] => {
+  if (daemon.state !== "running") return [`the IKE daemon is ${daemon.state}`];
+  if (connections.length === 0) return ["no connection is loaded"];
+  const lasting = failures.filter(({ severity }) => severity !== "info");
+  return connections.flatMap(({ name, remote, children }) =>
+    children
+      .filter(({ state }) => state !== "up")
+      .flatMap((child): string[] => {
+        const about = lasting.filter(
+          ({ connection, peer }) => connection === name || (connection === undefined && peer === undefined),
+        );
+        const waits = child.state === "waiting-for-peer" || child.state === "waiting-for-traffic";
+        if (waits && about.length === 0) return [];
+        const subject = `${child.name} to ${remote.address} is ${stateWords[child.state]}`;
+        return about.length === 0
+          ? [subject]
+          : about.map(
+              ({ cause, meaning, variables }) =>
+                `${subject}: ${cause}: ${meaning}${variables.length === 0 ? "" : ` (${variables.join(", ")})`}`,
+            );
+      }),
+  );
+};
+
+export const stateWords = {
+  up: "up",
+  connecting: "connecting",
+  "waiting-for-traffic": "waiting for traffic",
+  "waiting-for-peer": "waiting for the peer",
+  down: "down",
+  "not-loaded": "not loaded",
+} as const satisfies Record<TunnelState, string>;
+
+const iso = (milliseconds: number): string => new Date(milliseconds).toISOString();
+
+const ago = (now: number, seconds: number | undefined): string | undefined =>
+  seconds === undefined ? undefined : iso(now - seconds * 1000);
+
+const ahead = (now: number, seconds: number | undefined): string | undefined =>
+  seconds === undefined ? undefined : iso(now + seconds * 1000);
