@@ -108,7 +108,7 @@ const failureLines = (
     `${about}${colour(failure.cause, failure.severity === "info" ? "yellow" : "red")}, since ${span(now, failure.since)}`,
     ...wrappedText("", failure.meaning),
     ...(failure.variables.length === 0 ? [] : wrapped("look at", failure.variables)),
-    ...Object.entries(failure.values).map(([name, value]) => row(wordOf(name), printable(value))),
+    ...Object.entries(failure.values).flatMap(([name, value]) => wrappedText(wordOf(name), printable(value))),
     ...wrappedText("remedy", failure.remedy),
   ];
 };
@@ -122,10 +122,10 @@ const colourOf = {
   "not-loaded": "red",
 } as const satisfies Record<TunnelState, string>;
 
-const labelWidth = 10;
+const labelWidth = 15;
 const width = 80;
 
-const row = (label: string, text: string): string => `  ${label.padEnd(labelWidth)}${text}`;
+const row = (label: string, text: string): string => `  ${label.padEnd(labelWidth - 1)} ${text}`;
 
 /** Items with commas between, and line breaks after some of those. */
 const wrapped = (label: string, items: readonly string[]): readonly string[] =>
