@@ -4,7 +4,8 @@ import { join } from "node:path";
 import process from "node:process";
 import { setTimeout as sleep } from "node:timers/promises";
 import { fileURLToPath } from "node:url";
-import { renderFiles } from "../src/backend/stroke/files.ts";
+import { backends } from "../src/backend/backends.ts";
+import { renderFiles } from "../src/backend/files.ts";
 import { listLoadedChildren } from "../src/daemon/security-associations.ts";
 import { buildGateway } from "../src/gateway/from-settings.ts";
 import type { Gateway } from "../src/gateway/gateway.ts";
@@ -93,7 +94,7 @@ function benchRendering(): void {
   const time = (connections: number): number => {
     const gateway = gatewayOf(connections);
     const begin = performance.now();
-    renderFiles(gateway, { templates, dataplane: "kernel", manualCharon: false });
+    renderFiles(backends.stroke, gateway, { templates, dataplane: "kernel", manualCharon: false });
     return performance.now() - begin;
   };
   time(1_000);

@@ -1,16 +1,15 @@
-import type { Dataplane } from "../gateway/dataplane.ts";
 import type { Gateway } from "../gateway/gateway.ts";
+import type { Backend, RenderOptions } from "./backend.ts";
 import { type ConfigFile, marker } from "./config-file.ts";
-import type { Templates } from "./templates.ts";
 
 /**
  * Renders charon's own settings (strongswan.conf(5)), the same for every way of loading connections.
  * It is included after the plugins' files, so it names no more of theirs than it must.
  */
 export const renderCharonConf = (
+  { usesStroke }: Pick<Backend, "usesStroke">,
   gateway: Gateway,
-  dataplane: Dataplane,
-  templates: Templates,
+  { dataplane, templates }: Pick<RenderOptions, "dataplane" | "templates">,
 ): ConfigFile => ({
   path: "/etc/strongswan.d/charon.conf",
   mode: 0o644,
@@ -25,6 +24,7 @@ export const renderCharonConf = (
     // Level 2 tells what is decided and why. 3 dumps packets, and 4 would print keys.
     logLevel: gateway.debug ? 2 : 1,
     userspace: dataplane === "userspace",
+    usesStroke,
   }),
 });
 

@@ -5,6 +5,7 @@ export const templateNames = [
   "stroke/connection.conf",
   "stroke/connection.secrets",
   "strongswan/charon.conf",
+  "swanctl/connection.conf",
 ] as const;
 
 export type TemplateName = (typeof templateNames)[number];

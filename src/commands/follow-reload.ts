@@ -1,11 +1,16 @@
 import { renderCharonConf } from "../backend/charon-conf.ts";
 import type { Charon } from "../daemon/charon.ts";
-import { followFiles, followManualFiles } from "../daemon/reload.ts";
+import { followConnections, followMounted } from "../daemon/reload.ts";
 import type { Connection } from "../gateway/gateway.ts";
 import type { RunProgram } from "../host/run-program.ts";
 import { loadTemplates } from "../load-templates.ts";
 import type { Log } from "../observe/log.ts";
-import { charonConf, connectionFile, connectionText, type PlannedGateway } from "./planned-gateway.ts";
+import {
+  charonConf,
+  connectionText,
+  connectionTextWithoutKey,
+  type PlannedGateway,
+} from "./planned-gateway.ts";
 
 export type ReloadEffect = "changed" | "restart" | "unchanged";
 
@@ -17,13 +22,14 @@ export const followReload = async (
   effects: { readonly runProgram: RunProgram; readonly log: Log },
 ): Promise<ReloadEffect> => {
   const { log, runProgram } = effects;
-  if (next.manual !== previous.manual || charonNeedsRestart(previous, next)) {
+  const { backend } = next;
+  if (backend !== previous.backend || next.manual !== previous.manual || charonNeedsRestart(previous, next)) {
     log.info({ event: "reloaded" }, "the reload needs charon to start anew");
     return "restart";
   }
   if (charonConf(previous) !== charonConf(next)) await charon.vici.request("reload-settings");
   if (next.manual) {
-    await followManualFiles(charon, runProgram);
+    await followMounted(charon, { backend, runProgram });
     log.info({ event: "reloaded" }, "reloaded the mounted configuration");
     return "changed";
   }
@@ -39,15 +45,16 @@ export const followReload = async (
     return "unchanged";
   }
   const isKeptButItsKey = (one: Connection): boolean =>
-    connectionFile(previous, one) === connectionFile(next, one);
-  await followFiles(
+    connectionTextWithoutKey(previous, one) === connectionTextWithoutKey(next, one);
+  await followConnections(
     charon,
     {
-      connections: outdated.filter((one) => !isKeptButItsKey(one)),
-      keys: outdated.filter(isKeptButItsKey),
+      outdated: outdated.filter((one) => !isKeptButItsKey(one)),
+      withOtherKey: outdated.filter(isKeptButItsKey),
+      changed: changed.filter((one) => !isKeptButItsKey(one)),
+      wanted: next.gateway.connections,
     },
-    next.gateway.connections,
-    effects,
+    { ...effects, backend },
   );
   log.info({ event: "reloaded", connections: changed.map((one) => one.name) }, "reloaded");
   return "changed";
@@ -58,9 +65,9 @@ const charonNeedsRestart = (previous: PlannedGateway, next: PlannedGateway): boo
   const old = charonConf(previous);
   if (old === undefined) return charonConf(next) !== undefined;
   const quietly = renderCharonConf(
+    next.backend,
     { ...next.gateway, debug: previous.gateway.debug },
-    next.dataplane,
-    loadTemplates(),
+    { dataplane: next.dataplane, templates: loadTemplates() },
   );
   return quietly.text !== old;
 };

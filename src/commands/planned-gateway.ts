@@ -1,6 +1,7 @@
+import { type Backend, revealedAsBase64 } from "../backend/backend.ts";
+import { backends } from "../backend/backends.ts";
 import type { ConfigFile } from "../backend/config-file.ts";
-import { renderFiles } from "../backend/stroke/files.ts";
-import { revealedAsBase64 } from "../backend/stroke/render.ts";
+import { renderFiles } from "../backend/files.ts";
 import { exitCodes, Failure } from "../failure.ts";
 import { type Dataplane, onDataplane } from "../gateway/dataplane.ts";
 import { buildGateway } from "../gateway/from-settings.ts";
@@ -15,6 +16,7 @@ import type { Settings } from "../settings/settings.ts";
 export type PlannedGateway = {
   readonly settings: Settings;
   readonly gateway: Gateway;
+  readonly backend: Backend;
   readonly dataplane: Dataplane;
   readonly manual: boolean;
   readonly files: readonly ConfigFile[];
@@ -28,32 +30,40 @@ export const planGateway = async (
 ): Promise<PlannedGateway> => {
   const gateway = onDataplane(buildGateway(settings), dataplane);
   await requireSupportedKeywords(gateway, runProgram);
-  const files = renderFiles(gateway, {
+  const backend = backends[settings.gateway.IPSEC_BACKEND];
+  const files = renderFiles(backend, gateway, {
     templates: loadTemplates(),
     dataplane,
     manualCharon: settings.gateway.IPSEC_MANUAL_CHARON,
     showSecret: revealedAsBase64,
   });
-  return { settings, gateway, dataplane, manual: settings.gateway.IPSEC_USE_MANUAL_CONFIG, files };
+  return { settings, gateway, backend, dataplane, manual: settings.gateway.IPSEC_USE_MANUAL_CONFIG, files };
 };
 
 export const charonConf = ({ files }: PlannedGateway): string | undefined =>
   files.find((file) => file.path.endsWith("/charon.conf"))?.text;
 
-/** Both files of a connection, to tell whether it has changed. */
-export const connectionText = (plan: PlannedGateway, connection: Connection): string =>
-  `${connectionFile(plan, connection)}\n${textAt(plan, `/ipsec.${connection.name}.secrets`)}`;
+/** All that is written of a connection, to tell whether it has changed. */
+export const connectionText = ({ backend, dataplane }: PlannedGateway, connection: Connection): string =>
+  backend
+    .connectionFiles(connection, { templates: loadTemplates(), dataplane, showSecret: revealedAsBase64 })
+    .map(({ text }) => text)
+    .join("");
 
-export const connectionFile = (plan: PlannedGateway, { name }: Connection): string | undefined =>
-  textAt(plan, `/ipsec.${name}.conf`);
-
-const textAt = ({ files }: PlannedGateway, end: string): string | undefined =>
-  files.find(({ path }) => path.endsWith(end))?.text;
+/** The same less the key. */
+export const connectionTextWithoutKey = (
+  { backend, dataplane }: PlannedGateway,
+  connection: Connection,
+): string =>
+  backend
+    .connectionFiles(connection, { templates: loadTemplates(), dataplane })
+    .map(({ text }) => text)
+    .join("");
 
 /** With DEBUG the written files are logged; the scrubber would mask their secrets, but they are rendered masked anyway. */
-export const logFiles = (log: Log, { gateway, dataplane, settings }: PlannedGateway): void => {
+export const logFiles = (log: Log, { backend, gateway, dataplane, settings }: PlannedGateway): void => {
   if (!gateway.debug) return;
-  const masked = renderFiles(gateway, {
+  const masked = renderFiles(backend, gateway, {
     templates: loadTemplates(),
     dataplane,
     manualCharon: settings.gateway.IPSEC_MANUAL_CHARON,

@@ -1,10 +1,10 @@
 import { chmodSync, mkdirSync, writeFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { styleText } from "node:util";
+import { type Backend, revealedAsBase64 } from "../backend/backend.ts";
+import { backends } from "../backend/backends.ts";
 import type { ConfigFile } from "../backend/config-file.ts";
-import { renderFiles } from "../backend/stroke/files.ts";
-import { revealedAsBase64 } from "../backend/stroke/render.ts";
-import { daemonCommand } from "../daemon/daemon-command.ts";
+import { renderFiles } from "../backend/files.ts";
 import { type ExitCode, exitCodes, Failure } from "../failure.ts";
 import { type Dataplane, onDataplane } from "../gateway/dataplane.ts";
 import { buildGateway } from "../gateway/from-settings.ts";
@@ -34,14 +34,15 @@ export const render = (context: Context, options: RenderCommandOptions): ExitCod
   const dataplane: Dataplane = settings.gateway.IPSEC_DATAPLANE === "userspace" ? "userspace" : "kernel";
   const gateway = onDataplane(buildGateway(settings), dataplane);
   const showSecret = options.showSecrets ? { showSecret: revealedAsBase64 } : {};
-  const files = renderFiles(gateway, {
+  const backend = backends[settings.gateway.IPSEC_BACKEND];
+  const files = renderFiles(backend, gateway, {
     templates: loadTemplates(),
     dataplane,
     manualCharon: settings.gateway.IPSEC_MANUAL_CHARON,
     ...showSecret,
   });
   printProblems("warning", warnings, context.stderr);
-  const commands = plannedCommands(dataplane, gateway);
+  const commands = plannedCommands(backend, dataplane, gateway);
   if (options.outputDir !== undefined) writeInto(options.outputDir, files, context);
   else if (options.json)
     context.stdout.write(`${JSON.stringify({ dataplane, files: files.map(describe), commands }, null, 2)}\n`);
@@ -54,7 +55,11 @@ const describe = ({ path, mode, text }: ConfigFile) => ({ path, mode: modeText(m
 const modeText = (mode: number): string => `0${mode.toString(8)}`;
 
 /** Commands of `init` and `run` whose words are known before the host is seen; routes name what is found there. */
-const plannedCommands = (dataplane: Dataplane, gateway: Gateway): readonly PlannedCommand[] => [
+const plannedCommands = (
+  { daemon }: Backend,
+  dataplane: Dataplane,
+  gateway: Gateway,
+): readonly PlannedCommand[] => [
   ...gateway.virtualInterfaces
     .flatMap((vti) => planVirtualInterface(vti, untouched))
     .map(({ argv }) => ({ when: "init" as const, command: pasteable(argv) })),
@@ -66,7 +71,7 @@ const plannedCommands = (dataplane: Dataplane, gateway: Gateway): readonly Plann
     when: "run" as const,
     command: pasteable(hostRouteCommand(route)),
   })),
-  { when: "run", command: pasteable(daemonCommand) },
+  { when: "run", command: pasteable(daemon.command) },
 ];
 
 /** A host that has nothing yet. */

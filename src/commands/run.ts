@@ -1,7 +1,8 @@
-import { managedDirectories } from "../backend/stroke/files.ts";
+import { backends, managedDirectories } from "../backend/backends.ts";
 import { type Charon, requireFreePorts } from "../daemon/charon.ts";
 import { claimHost } from "../daemon/claim.ts";
 import type { KillProcess } from "../daemon/end-processes.ts";
+import { loadEverything } from "../daemon/load-connections.ts";
 import { runPaths } from "../daemon/paths.ts";
 import { removeStaleFiles, runningDaemon } from "../daemon/stale.ts";
 import { supervise } from "../daemon/supervise.ts";
@@ -57,8 +58,9 @@ export const run = async (
   log.info({ event: "starting", version: context.version }, "vnf-ipsec starts");
   logWarnings(log, [...loaded.warnings, ...checkHost(readSysctl)]);
   requireCapabilities(["NET_ADMIN", "NET_BIND_SERVICE"]);
-  requirePrograms(context.environment["PATH"]);
-  if (!loaded.settings.gateway.IPSEC_USE_MANUAL_CONFIG) requireIncludes();
+  const backend = backends[loaded.settings.gateway.IPSEC_BACKEND];
+  requirePrograms(context.environment["PATH"], backend.daemon);
+  if (backend === backends.stroke && !loaded.settings.gateway.IPSEC_USE_MANUAL_CONFIG) requireIncludes();
 
   const environment = childEnvironment(context.environment);
   const runProgram = createRunProgram(environment, log);
@@ -160,21 +162,24 @@ export const run = async (
     await supervise({
       log,
       control,
-      start: {
+      start: () => ({
+        daemon: current.backend.daemon,
         environment,
         onLine,
         expectPorts: !loaded.settings.gateway.IPSEC_MANUAL_CHARON,
         killProcess: context.killProcess,
         record: claim.record,
-      },
-      expected: () => ({
-        loaded: current.manual
-          ? undefined
-          : childrenOf(current.gateway.connections).map((child) => child.name),
-        up: childrenOf(current.gateway.connections)
+      }),
+      load: (charon) =>
+        loadEverything(
+          charon,
+          { connections: current.gateway.connections, isMounted: current.manual },
+          { backend: current.backend, runProgram, log },
+        ),
+      expectedUp: () =>
+        childrenOf(current.gateway.connections)
           .filter((child) => child.atOnce)
           .map((child) => child.name),
-      }),
       reload,
       follower: monitor,
       lastWords: () => lastWords,

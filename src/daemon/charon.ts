@@ -1,24 +1,26 @@
 import { spawn } from "node:child_process";
+import { delimiter } from "node:path";
 import { createInterface } from "node:readline";
 import { setTimeout as sleep } from "node:timers/promises";
+import type { Backend } from "../backend/backend.ts";
 import { exitCodes, Failure } from "../failure.ts";
+import { daemonDirectories } from "../host/require-programs.ts";
 import { connectVici, type ViciClient } from "../vici/client.ts";
-import { daemonCommand } from "./daemon-command.ts";
 import { type KillProcess, killDaemon, untilGone } from "./end-processes.ts";
 import { runPaths } from "./paths.ts";
 import { identify, type ProcessIdentity } from "./process-identity.ts";
 import { removeStaleFiles, runningDaemon } from "./stale.ts";
 import { boundUdpPorts, ikePorts } from "./udp-ports.ts";
 
-/** A running charon, and the starter that loads ipsec.conf(5) into it. */
+/** A running charon, and with some backends a starter that loads files into it. */
 export type Charon = {
   readonly vici: ViciClient;
   readonly pid: number;
-  /** Settles with what is known of it when starter has ended or charon no longer answers. Never rejects. */
+  /** Settles with what is known of it when either has ended or charon no longer answers. Never rejects. */
   readonly ended: Promise<string>;
-  /** Has starter read ipsec.conf again and load what differs. */
+  /** Has starter read its files again and load what differs. */
   readonly update: () => void;
-  /** Ends starter alone, so that nothing more is loaded or initiated. */
+  /** Ends starter, if there is one, so that nothing more is loaded or initiated. */
   readonly endStarter: () => void;
   /** Asks charon to end. */
   readonly terminate: () => void;
@@ -29,6 +31,7 @@ export type Charon = {
 };
 
 export type StartOptions = {
+  readonly daemon: Backend["daemon"];
   readonly environment: Record<string, string>;
   readonly onLine: (line: string) => void;
   /** Whether UDP 500 and 4500 must be bound before charon counts as started; a mounted charon.conf may move them. */
@@ -43,25 +46,30 @@ export type StartOptions = {
 export type StartFailure = { readonly failed: string };
 
 /**
- * Starts charon by `ipsec start --nofork`, which becomes starter: it starts charon, loads the connections and
- * stays. Resolves when charon answers over vici and has its ports; once a stop is asked for, as soon as it answers.
- * starter would restart a dead charon only after five seconds, and ends with 0 when charon cannot initialise
- * (starter.c), so both processes are watched here and always replaced together.
+ * Starts charon. Resolves when charon answers over vici and has its ports; once a stop is asked for, as soon as it
+ * answers. starter would restart a dead charon only after five seconds, and ends with 0 when charon cannot initialise
+ * (starter.c), so it and charon are both watched here and always replaced together.
  */
 export const startCharon = async (options: StartOptions): Promise<Charon | StartFailure> => {
   removeStaleFiles();
-  const [program, ...words] = daemonCommand;
+  const { command, loadsFiles } = options.daemon;
+  const [program, ...words] = command;
   // Not execa: its result waits for the pipes, which charon keeps open when starter ends alone.
-  const starter = spawn(program, words, { env: options.environment, stdio: ["ignore", "pipe", "pipe"] });
-  for (const input of [starter.stdout, starter.stderr]) createInterface({ input }).on("line", options.onLine);
+  const started = spawn(program, words, {
+    env: withDaemonDirectories(options.environment),
+    stdio: ["ignore", "pipe", "pipe"],
+  });
+  for (const input of [started.stdout, started.stderr]) createInterface({ input }).on("line", options.onLine);
   let end: string | undefined;
-  const starterEnded = new Promise<string>((resolve) => {
+  const commandEnded = new Promise<string>((resolve) => {
     const settle = (words: string): void => {
       end ??= words;
       resolve(end);
     };
-    starter.once("error", ({ message }) => settle(`ipsec could not be started: ${message}`));
-    starter.once("exit", (exitCode, signal) => settle(describeEnd(exitCode, signal)));
+    started.once("error", ({ message }) => settle(`${program} could not be started: ${message}`));
+    started.once("exit", (exitCode, signal) =>
+      settle(describeEnd(loadsFiles ? "starter" : program, exitCode, signal)),
+    );
   });
   const processes: ProcessIdentity[] = [];
   const remember = (pid: number | undefined): void => {
@@ -70,7 +78,7 @@ export const startCharon = async (options: StartOptions): Promise<Charon | Start
     processes.push(process);
     options.record(processes);
   };
-  remember(starter.pid);
+  remember(started.pid);
   const kill = async (): Promise<void> => {
     remember(runningDaemon());
     await killDaemon(processes, options.killProcess);
@@ -79,7 +87,7 @@ export const startCharon = async (options: StartOptions): Promise<Charon | Start
   remember(pid);
   if (vici === undefined || pid === undefined) {
     if (options.isStopping()) {
-      starter.kill("SIGTERM");
+      started.kill("SIGTERM");
       await untilGone(processes, startingLimitMilliseconds);
     }
     await kill();
@@ -89,16 +97,26 @@ export const startCharon = async (options: StartOptions): Promise<Charon | Start
     vici,
     pid,
     ended: Promise.race([
-      starterEnded,
+      commandEnded,
       vici.closed.then((reason) => reason?.message ?? "the control connection was closed"),
     ]),
-    update: () => starter.kill("SIGHUP"),
-    endStarter: () => starter.kill("SIGKILL"),
+    update: () => {
+      if (loadsFiles) started.kill("SIGHUP");
+    },
+    endStarter: () => {
+      if (loadsFiles) started.kill("SIGKILL");
+    },
     terminate: () => options.killProcess(pid, "SIGTERM"),
     gone: (limitMilliseconds) => untilGone(processes, limitMilliseconds),
     kill,
   };
 };
+
+/** charon is not on the search path where strongSwan is installed: Debian has it below /usr/lib/ipsec, Alpine below strongswan. */
+const withDaemonDirectories = (environment: Record<string, string>): Record<string, string> => ({
+  ...environment,
+  PATH: [environment["PATH"] ?? "", ...daemonDirectories].join(delimiter),
+});
 
 /** starter itself gives charon ten seconds. */
 const startLimitMilliseconds = 10_000;
@@ -168,5 +186,5 @@ export const requireFreePorts = (): void => {
   );
 };
 
-const describeEnd = (exitCode: number | null, signal: NodeJS.Signals | null): string =>
-  signal === null ? `starter ended with exit code ${exitCode}` : `starter was ended by ${signal}`;
+const describeEnd = (program: string, exitCode: number | null, signal: NodeJS.Signals | null): string =>
+  signal === null ? `${program} ended with exit code ${exitCode}` : `${program} was ended by ${signal}`;

@@ -1,81 +1,64 @@
-import { setTimeout as sleep } from "node:timers/promises";
-import { exitCodes, Failure } from "../failure.ts";
 import type { Connection } from "../gateway/gateway.ts";
-import type { RunProgram } from "../host/run-program.ts";
-import type { Log } from "../observe/log.ts";
+import { askDaemon } from "./ask-daemon.ts";
 import type { Charon } from "./charon.ts";
-import { listIkeSas, listLoadedChildren } from "./security-associations.ts";
+import { type LoadEffects, loadConnections, requireLoaded, untilLoaded } from "./load-connections.ts";
+import { listIkeSas } from "./security-associations.ts";
 
-/** What charon holds and the files no longer say. */
-export type Outdated = {
-  /** Changed or gone. */
-  readonly connections: readonly Connection[];
-  /** Those with another key and nothing else: starter, which sees no keys, would not load them again. */
-  readonly keys: readonly Connection[];
+/** How charon's connections differ from those that are wanted. */
+export type Difference = {
+  /** What charon holds and is changed or gone. */
+  readonly outdated: readonly Connection[];
+  /** Those with another key and nothing else: what loads files sees no keys, and would not load them again. */
+  readonly withOtherKey: readonly Connection[];
+  /** What is changed or new. */
+  readonly changed: readonly Connection[];
+  readonly wanted: readonly Connection[];
 };
 
 /**
  * Has charon follow files that have been written already. Only what is outdated loses its SAs, and leaves charon
- * where starter then loads it anew. The others keep their tunnels.
+ * where it is then loaded anew. The others keep their tunnels.
  */
-export const followFiles = async (
+export const followConnections = async (
   charon: Charon,
-  outdated: Outdated,
-  wanted: readonly Connection[],
-  effects: { readonly runProgram: RunProgram; readonly log: Log },
+  { outdated, withOtherKey, changed, wanted }: Difference,
+  effects: LoadEffects,
 ): Promise<void> => {
-  const { runProgram, log } = effects;
-  // Before the connections, since starter may initiate what it loads.
-  await runOrFail(runProgram, ["ipsec", "rereadsecrets"]);
-  const names = new Set(
-    [...outdated.connections, ...outdated.keys].flatMap(({ children }) =>
-      children.map((child) => child.name),
-    ),
-  );
-  for (const connection of outdated.connections) {
-    for (const child of connection.children) {
-      log.info(
-        { event: "connection-unloaded", connection: connection.name, child: child.name },
-        "unload what has changed",
-      );
-      if (child.onTraffic) await runProgram(["ipsec", "unroute", child.name]);
-      await runProgram(["ipsec", "stroke", "delete", child.name]);
-    }
+  const { backend, runProgram, log } = effects;
+  await askDaemon(charon, backend.beforeReload, runProgram);
+  for (const connection of outdated) {
+    log.info({ event: "connection-unloaded", connection: connection.name }, "unload what has changed");
+    await askDaemon(charon, backend.unload(connection), runProgram);
   }
+  const names = new Set(
+    [...outdated, ...withOtherKey].flatMap(({ name, children }) => [
+      name,
+      ...children.map((child) => child.name),
+    ]),
+  );
   for (const sa of await listIkeSas(charon.vici)) {
     if (names.has(sa.connection))
       await charon.vici.request("terminate", { "ike-id": sa.uniqueId, timeout: "-1" });
   }
-  charon.update();
-  const expected = wanted.flatMap((connection) => connection.children.map((child) => child.name));
-  await untilLoaded(charon, expected);
-};
-
-/** In manual configuration nobody but starter knows what has changed. */
-export const followManualFiles = async (charon: Charon, runProgram: RunProgram): Promise<void> => {
-  await runOrFail(runProgram, ["ipsec", "rereadsecrets"]);
-  charon.update();
-};
-
-const runOrFail = async (runProgram: RunProgram, argv: readonly [string, ...string[]]): Promise<void> => {
-  const { exitCode, stderr } = await runProgram(argv);
-  if (exitCode === 0) return;
-  throw new Failure(
-    [{ message: `${argv.join(" ")} failed: ${stderr || `exit code ${exitCode}`}` }],
-    exitCodes.unavailable,
-  );
-};
-
-/** starter answers no question; what charon lists tells when it is through. */
-const untilLoaded = async (charon: Charon, children: readonly string[]): Promise<void> => {
-  const deadline = performance.now() + 10_000;
-  while (performance.now() < deadline) {
-    const loaded = await listLoadedChildren(charon.vici);
-    if (children.every((name) => loaded.has(name))) return;
-    await sleep(5);
+  if (backend.daemon.loadsFiles) {
+    charon.update();
+    requireLoaded(await untilLoaded(charon, wanted));
+    return;
   }
-  throw new Failure(
-    [{ message: `charon has not loaded ${children.join(", ")}`, hint: "its messages above tell why" }],
-    exitCodes.unavailable,
+  const refused = new Set(
+    (await loadConnections(charon, [...changed, ...withOtherKey], effects)).map(({ name }) => name),
   );
+  const former = outdated.filter(({ name }) => refused.has(name));
+  for (const { name } of former)
+    log.error({ event: "reload-refused", connection: name }, "the connection stays as it was before");
+  await loadConnections(charon, former, effects);
+};
+
+/** In manual configuration nobody but strongSwan's own programs knows what has changed. */
+export const followMounted = async (
+  charon: Charon,
+  { backend, runProgram }: Omit<LoadEffects, "log">,
+): Promise<void> => {
+  await askDaemon(charon, [...backend.beforeReload, ...backend.loadMounted], runProgram);
+  if (backend.daemon.loadsFiles) charon.update();
 };

@@ -6,22 +6,17 @@ import type { Control } from "./control.ts";
 import { type KeepUp, keepUp } from "./keep-up.ts";
 import { type ReloadRequests, reloadRequests } from "./reload-requests.ts";
 import { stopCharon } from "./stop-charon.ts";
-import { whenLoaded } from "./when-loaded.ts";
-
-/** What charon is to hold at this moment; a reload changes it. */
-export type Expected = {
-  /** Names of the CHILD SAs that must be loaded; undefined when the operator wrote the configuration. */
-  readonly loaded: readonly string[] | undefined;
-  /** Names of those that must be up. */
-  readonly up: readonly string[];
-};
 
 export type Supervision = {
   readonly log: Log;
   readonly control: Control;
-  readonly start: Omit<StartOptions, "isStopping">;
-  readonly expected: () => Expected;
-  /** Reads everything again and has charon follow; returns what is expected from then on. */
+  /** How the next charon is started; a reload changes it. */
+  readonly start: () => Omit<StartOptions, "isStopping">;
+  /** Has a charon that has just started load its connections. */
+  readonly load: (charon: Charon) => Promise<void>;
+  /** Names of the CHILD SAs that must be up; a reload changes them. */
+  readonly expectedUp: () => readonly string[];
+  /** Reads everything again and has charon follow. */
   readonly reload: (charon: Charon) => Promise<"changed" | "restart" | "unchanged">;
   /** Is told when a life of charon begins, when it is over, and when the stop begins. */
   readonly follower: {
@@ -43,7 +38,7 @@ export const supervise = async (supervision: Supervision): Promise<void> => {
   let restore: ReadonlySet<string> = new Set();
   while (!control.isStopping()) {
     const startedAt = performance.now();
-    const started = await startCharon({ ...supervision.start, isStopping: control.isStopping });
+    const started = await startCharon({ ...supervision.start(), isStopping: control.isStopping });
     let end: string;
     if (isFailure(started)) {
       if (control.isStopping()) {
@@ -90,7 +85,7 @@ const watch = async (
   restore: ReadonlySet<string>,
   startedAt: number,
 ): Promise<Outcome> => {
-  const { log, control, expected, follower, reloads } = supervision;
+  const { log, control, expectedUp, follower, reloads } = supervision;
   const stop = control.stop.then((signal) => ({ kind: "stop", signal }) as const);
   const died = charon.ended.then((end) => ({ kind: "died", end }) as const);
   log.info({ event: "charon-started", pid: charon.pid }, "charon is running");
@@ -98,8 +93,8 @@ const watch = async (
   let keeper: KeepUp | undefined;
   let over = false;
   const ready = (async () => {
-    await whenLoaded(charon, expected().loaded, log);
-    const keeping = await keepUp({ vici: charon.vici, log, expected: expected().up, restore });
+    await supervision.load(charon);
+    const keeping = await keepUp({ vici: charon.vici, log, expected: expectedUp(), restore });
     if (over) {
       keeping.stop();
       return;
@@ -141,7 +136,7 @@ const watch = async (
           : event;
       if (effect === "unchanged") continue;
       if (effect === "changed") {
-        keeper?.expect(expected().up);
+        keeper?.expect(expectedUp());
         continue;
       }
       const installed = stopKeeping();

@@ -2,21 +2,21 @@ import { accessSync, constants } from "node:fs";
 import { delimiter, join } from "node:path";
 import { exitCodes, Failure } from "../failure.ts";
 
-/** What the gateway is made of. */
-const needed = [
-  {
-    program: "ipsec",
-    hint: "install strongSwan with its stroke plugin: strongswan on Debian and on Alpine up to 3.23",
-  },
-  { program: "ip", hint: "install iproute2" },
-] as const;
+/** Where strongSwan's daemon is, which is on no search path: Debian, Alpine, and the default of its own build. */
+export const daemonDirectories = ["/usr/lib/ipsec", "/usr/lib/strongswan", "/usr/libexec/ipsec"] as const;
 
-/** Throws when a program that every start needs is not on the search path, rather than fail at its first use. */
-export const requirePrograms = (searchPath: string | undefined): void => {
-  const directories = (searchPath ?? "").split(delimiter);
-  const problems = needed
-    .filter(({ program }) => !directories.some((directory) => isExecutable(join(directory, program))))
-    .map(({ program, hint }) => ({ message: `${program} is not installed, or not on PATH`, hint }));
+/** Throws when a program that every start needs is not there, rather than fail at its first use. */
+export const requirePrograms = (
+  searchPath: string | undefined,
+  { program, hint }: { readonly program: string; readonly hint: string },
+): void => {
+  const directories = [...(searchPath ?? "").split(delimiter), ...daemonDirectories];
+  const problems = [
+    { program, hint },
+    { program: "ip", hint: "install iproute2" },
+  ]
+    .filter((needed) => !directories.some((directory) => isExecutable(join(directory, needed.program))))
+    .map((needed) => ({ message: `${needed.program} is not installed, or not on PATH`, hint: needed.hint }));
   if (problems.length > 0) throw new Failure(problems, exitCodes.unavailable);
 };
 

@@ -66,6 +66,7 @@ const variable = <T, const V extends Variable<T>>(definition: V): V => definitio
 
 const truths = ["yes", "no"] as const;
 const exchanges = ["ike", "ikev1", "ikev2"] as const;
+const backends = ["stroke", "swanctl"] as const;
 const dataplanes = ["auto", "kernel", "userspace"] as const;
 const deadPeerActions = ["restart", "trap", "clear", "none"] as const;
 const logLevels = ["trace", "debug", "info", "warn", "error", "fatal", "silent"] as const;
@@ -248,6 +249,16 @@ export const variables = {
     schema: checkedByResult(parseWord(deadPeerActions)),
   }),
 
+  IPSEC_BACKEND: variable({
+    group: "The host",
+    values: "`stroke`, `swanctl`",
+    meaning:
+      "How strongSwan is told: by ipsec.conf and its starter, or by swanctl.conf and vici, as strongSwan 6 needs it.",
+    example: "swanctl",
+    default: "stroke",
+    words: backends,
+    schema: checkedByResult(parseWord(backends)),
+  }),
   IPSEC_DATAPLANE: variable({
     group: "The host",
     values: "`auto`, `kernel`, `userspace`",

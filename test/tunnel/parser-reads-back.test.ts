@@ -6,8 +6,9 @@ import { join } from "node:path";
 import { after, before, test } from "node:test";
 import { promisify } from "node:util";
 import fc from "fast-check";
+import { revealedAsBase64 } from "../../src/backend/backend.ts";
 import type { ConfigFile } from "../../src/backend/config-file.ts";
-import { renderConnections, revealedAsBase64 } from "../../src/backend/stroke/render.ts";
+import { stroke } from "../../src/backend/stroke/backend.ts";
 import { loadSettings } from "../../src/commands/load-settings.ts";
 import { Failure } from "../../src/failure.ts";
 import { buildGateway } from "../../src/gateway/from-settings.ts";
@@ -178,8 +179,7 @@ function validated(hostile: HostileCase, name: string): Valid | undefined {
     const { settings } = loadSettings(environment, "gateway");
     const [connection] = buildGateway(settings).connections;
     if (connection === undefined) return undefined;
-    const gateway = { ...buildGateway(settings), connections: [connection] };
-    const files = renderConnections(gateway, {
+    const files = stroke.connectionFiles(connection, {
       templates,
       dataplane: "kernel",
       showSecret: revealedAsBase64,

@@ -1,8 +1,9 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
+import { revealedAsBase64 } from "../../../src/backend/backend.ts";
+import { backends } from "../../../src/backend/backends.ts";
 import { marker } from "../../../src/backend/config-file.ts";
-import { renderFiles } from "../../../src/backend/stroke/files.ts";
-import { revealedAsBase64 } from "../../../src/backend/stroke/render.ts";
+import { renderFiles } from "../../../src/backend/files.ts";
 import { renderEndpoint } from "../../../src/backend/strongswan-identity.ts";
 import { buildGateway } from "../../../src/gateway/from-settings.ts";
 import { loadTemplates } from "../../../src/load-templates.ts";
@@ -15,7 +16,7 @@ const filesOf = (
   options: { readonly manualCharon?: boolean; readonly isReal?: boolean } = {},
 ) => {
   const { settings } = parseSettings(environmentOf({ ...minimal, ...changes }), "gateway");
-  return renderFiles(buildGateway(settings ?? assert.fail()), {
+  return renderFiles(backends.stroke, buildGateway(settings ?? assert.fail()), {
     templates: loadTemplates(),
     dataplane: "kernel",
     manualCharon: options.manualCharon ?? false,

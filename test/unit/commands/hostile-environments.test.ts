@@ -4,7 +4,8 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, test } from "node:test";
 import fc from "fast-check";
-import { renderFiles } from "../../../src/backend/stroke/files.ts";
+import { backends } from "../../../src/backend/backends.ts";
+import { renderFiles } from "../../../src/backend/files.ts";
 import { loadSettings } from "../../../src/commands/load-settings.ts";
 import { printProblems } from "../../../src/commands/print-problems.ts";
 import { exitCodes, Failure } from "../../../src/failure.ts";
@@ -36,7 +37,7 @@ const outcomeOf = (environment: Readonly<Record<string, string>>) => {
     const { settings, warnings } = loadSettings(environment, "gateway");
     printProblems("warning", warnings, output);
     const files = (["kernel", "userspace"] as const).flatMap((dataplane) =>
-      renderFiles(onDataplane(buildGateway(settings), dataplane), {
+      renderFiles(backends[settings.gateway.IPSEC_BACKEND], onDataplane(buildGateway(settings), dataplane), {
         templates,
         dataplane,
         manualCharon: settings.gateway.IPSEC_MANUAL_CHARON,
@@ -102,6 +103,16 @@ const assertWellFormed = (path: string, text: string): void => {
     return;
   }
   const lines = text.split("\n").filter((line) => line !== "" && !line.startsWith("#"));
+  if (path.startsWith("/etc/swanctl/")) {
+    for (const line of lines)
+      assert.match(line, /^\t*(?:[a-z][a-z0-9_-]* \{|\}|[a-z0-9_-]+ = (?:"[^"]*"|[^\s"#={}]+))$/, path);
+    assert.equal(
+      lines.filter((line) => line.endsWith("{")).length,
+      lines.filter((line) => line.endsWith("}")).length,
+    );
+    assert.equal(lines.filter((line) => line === "\t\tsecret = ***").length, 1, path);
+    return;
+  }
   if (path.endsWith(".secrets")) {
     assert.equal(lines.length, 1, path);
     assert.match(lines[0] ?? "", /^(?:"[^"]+" )+: PSK \*\*\*$/);

@@ -3,6 +3,7 @@ import { chmodSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:f
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, test } from "node:test";
+import { stroke } from "../../../src/backend/stroke/backend.ts";
 import { type ExitCode, exitCodes, Failure } from "../../../src/failure.ts";
 import { missingCapabilities } from "../../../src/host/capabilities.ts";
 import { chooseDataplane } from "../../../src/host/choose-dataplane.ts";
@@ -47,11 +48,15 @@ test("each program that is not on the search path is told with where to get it",
   mkdirSync(bin);
   const isMissing = isFailure(exitCodes.unavailable, /^ipsec is not installed/, /^ip is not installed/);
   for (const path of [undefined, "", "/nonexistent", bin])
-    assert.throws(() => requirePrograms(path), isMissing);
+    assert.throws(() => requirePrograms(path, stroke.daemon), isMissing);
   for (const name of ["ip", "ipsec"]) writeFileSync(join(bin, name), "");
-  assert.throws(() => requirePrograms(bin), isMissing, "a file that cannot be executed is no program");
+  assert.throws(
+    () => requirePrograms(bin, stroke.daemon),
+    isMissing,
+    "a file that cannot be executed is no program",
+  );
   for (const name of ["ip", "ipsec"]) chmodSync(join(bin, name), 0o755);
-  requirePrograms(`/nonexistent:${bin}`);
+  requirePrograms(`/nonexistent:${bin}`, stroke.daemon);
 });
 
 test("the files of the image include what is rendered, and a mounted one that does not is told", () => {

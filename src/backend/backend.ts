@@ -1,0 +1,57 @@
+import type { Dataplane } from "../gateway/dataplane.ts";
+import type { Connection } from "../gateway/gateway.ts";
+import type { Secret } from "../secret.ts";
+import type { ConfigFile } from "./config-file.ts";
+import type { Templates } from "./templates.ts";
+
+/** A way to tell the IKE daemon of connections: which files, how it is started, what it is asked. All of it is data. */
+export type Backend = {
+  readonly name: "stroke" | "swanctl";
+  /** Directories that hold our files beside those of others; what we no longer want there is removed. */
+  readonly directories: readonly string[];
+  readonly connectionFiles: (connection: Connection, options: RenderOptions) => readonly ConfigFile[];
+  /** What becomes the daemon. */
+  readonly daemon: {
+    readonly command: readonly [string, ...string[]];
+    /** What must be on the search path for it, and how to get it. */
+    readonly program: string;
+    readonly hint: string;
+    /** Whether the command only starts charon, then loads the files into it, and again at SIGHUP. */
+    readonly loadsFiles: boolean;
+  };
+  /** Of strongswan.conf(5): the plugin that the backend needs, or can do without. */
+  readonly usesStroke: boolean;
+  /** What has charon know a connection and its key; nothing where the command loads files. */
+  readonly load: (connection: Connection) => readonly DaemonRequest[];
+  /** What has charon forget a connection. Its SAs stay, and are ended by others. */
+  readonly unload: (connection: Connection) => readonly DaemonRequest[];
+  /** What a reload begins with, before anything is unloaded. */
+  readonly beforeReload: readonly DaemonRequest[];
+  /** What has charon know the connections that the operator mounted. */
+  readonly loadMounted: readonly DaemonRequest[];
+};
+
+/** A vici command, which must succeed; or a program of strongSwan. */
+export type DaemonRequest =
+  | { readonly kind: "vici"; readonly command: string; readonly message: ViciValues }
+  | {
+      readonly kind: "program";
+      readonly argv: readonly [string, ...string[]];
+      /** It may fail, as one does that is to remove what is not there. */
+      readonly mayFail: boolean;
+    };
+
+type ViciValues = { readonly [name: string]: string | Uint8Array | readonly string[] | ViciValues };
+
+export type RenderOptions = {
+  readonly templates: Templates;
+  readonly dataplane: Dataplane;
+  /** How a secret appears; it is masked unless the files are really written. */
+  readonly showSecret?: (secret: Secret) => string;
+};
+
+/**
+ * The one spelling of a key that ipsec.secrets and swanctl.conf take for any bytes: quoted ones end at the next
+ * quote, bare ones at a space, and neither can hold a newline.
+ */
+export const revealedAsBase64 = (psk: Secret): string => `0s${Buffer.from(psk.reveal()).toString("base64")}`;
