@@ -35,8 +35,8 @@ export const followReload = async (
   }
   const same = new Set(
     next.gateway.connections
-      .filter((one) => connectionText(previous, one) === connectionText(next, one))
-      .map((one) => one.name),
+      .map(({ name }) => name)
+      .filter((name) => connectionText(previous, name) === connectionText(next, name)),
   );
   const outdated = previous.gateway.connections.filter((one) => !same.has(one.name));
   const changed = next.gateway.connections.filter((one) => !same.has(one.name));
@@ -44,8 +44,8 @@ export const followReload = async (
     log.info({ event: "reloaded" }, "reloaded: no connection has changed");
     return "unchanged";
   }
-  const isKeptButItsKey = (one: Connection): boolean =>
-    connectionTextWithoutKey(previous, one) === connectionTextWithoutKey(next, one);
+  const isKeptButItsKey = ({ name }: Connection): boolean =>
+    connectionTextWithoutKey(previous, name) === connectionTextWithoutKey(next, name);
   await followConnections(
     charon,
     {

@@ -1,5 +1,6 @@
 import { exitCodes, Failure, type Problem } from "../failure.ts";
 import { readEnvironment } from "../host/read-environment.ts";
+import type { Environment } from "../settings/environment.ts";
 import { parseSettings } from "../settings/parse-settings.ts";
 import type { Purpose, Settings } from "../settings/settings.ts";
 
@@ -10,13 +11,39 @@ export const loadSettings = (
   processEnvironment: Readonly<Record<string, string | undefined>>,
   purpose: Purpose,
 ): LoadedSettings => {
-  const read = readEnvironment(processEnvironment, { withSecrets: purpose === "gateway" });
-  const parsed = parseSettings(read.environment, purpose);
-  const errors = [...read.errors, ...parsed.errors];
-  if (parsed.settings === undefined || errors.length > 0) {
-    throw new Failure(errors, read.unreadable ? exitCodes.inputOutput : exitCodes.configuration, {
-      warnings: parsed.warnings,
-    });
-  }
-  return { settings: parsed.settings, warnings: parsed.warnings };
+  const { settings, errors, warnings, unreadable } = inspectSettings(processEnvironment, purpose);
+  if (settings === undefined)
+    throw new Failure(errors, unreadable ? exitCodes.inputOutput : exitCodes.configuration, { warnings });
+  return { settings, warnings };
+};
+
+export type InspectedSettings = {
+  /** Absent when there is an error. */
+  readonly settings?: Settings;
+  readonly errors: readonly Problem[];
+  readonly warnings: readonly Problem[];
+  /** Whether one of the errors is a file that could not be read. */
+  readonly unreadable: boolean;
+  /** What was given, right or wrong. */
+  readonly environment: Environment;
+};
+
+/** The same for whoever goes on where there are errors. */
+export const inspectSettings = (
+  processEnvironment: Readonly<Record<string, string | undefined>>,
+  purpose: Purpose,
+): InspectedSettings => {
+  const { environment, unreadable, errors } = readEnvironment(processEnvironment, {
+    withSecrets: purpose === "gateway",
+  });
+  const parsed = parseSettings(environment, purpose);
+  const all = [...errors, ...parsed.errors];
+  const { settings } = parsed;
+  return {
+    ...(settings === undefined || all.length > 0 ? {} : { settings }),
+    errors: all,
+    warnings: parsed.warnings,
+    unreadable,
+    environment,
+  };
 };

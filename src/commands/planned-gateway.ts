@@ -1,11 +1,11 @@
-import { type Backend, revealedAsBase64 } from "../backend/backend.ts";
+import { type Backend, type RenderOptions, revealedAsBase64 } from "../backend/backend.ts";
 import { backends } from "../backend/backends.ts";
 import type { ConfigFile } from "../backend/config-file.ts";
 import { renderFiles } from "../backend/files.ts";
 import { exitCodes, Failure } from "../failure.ts";
 import { type Dataplane, onDataplane } from "../gateway/dataplane.ts";
 import { buildGateway } from "../gateway/from-settings.ts";
-import type { Connection, Gateway } from "../gateway/gateway.ts";
+import type { Gateway } from "../gateway/gateway.ts";
 import type { RunProgram } from "../host/run-program.ts";
 import { unsupportedBy } from "../ipsec/proposal-checks.ts";
 import { loadTemplates } from "../load-templates.ts";
@@ -43,20 +43,24 @@ export const planGateway = async (
 export const charonConf = ({ files }: PlannedGateway): string | undefined =>
   files.find((file) => file.path.endsWith("/charon.conf"))?.text;
 
-/** All that is written of a connection, to tell whether it has changed. */
-export const connectionText = ({ backend, dataplane }: PlannedGateway, connection: Connection): string =>
-  backend
-    .connectionFiles(connection, { templates: loadTemplates(), dataplane, showSecret: revealedAsBase64 })
-    .map(({ text }) => text)
-    .join("");
+/** All that is written of the connection of that name, to tell whether it has changed; nothing if there is none. */
+export const connectionText = (plan: PlannedGateway, name: string): string =>
+  textOf(plan, name, { showSecret: revealedAsBase64 });
 
 /** The same less the key. */
-export const connectionTextWithoutKey = (
-  { backend, dataplane }: PlannedGateway,
-  connection: Connection,
+export const connectionTextWithoutKey = (plan: PlannedGateway, name: string): string =>
+  textOf(plan, name, {});
+
+const textOf = (
+  { backend, dataplane, gateway }: PlannedGateway,
+  name: string,
+  options: Pick<RenderOptions, "showSecret">,
 ): string =>
-  backend
-    .connectionFiles(connection, { templates: loadTemplates(), dataplane })
+  gateway.connections
+    .filter((connection) => connection.name === name)
+    .flatMap((connection) =>
+      backend.connectionFiles(connection, { templates: loadTemplates(), dataplane, ...options }),
+    )
     .map(({ text }) => text)
     .join("");
 

@@ -10,7 +10,7 @@ import { type ExitCode, exitCodes, Failure } from "../failure.ts";
 import type { Connection } from "../gateway/gateway.ts";
 import { type Effects, undoAll } from "../host/apply.ts";
 import { requireCapabilities } from "../host/capabilities.ts";
-import { daemonOwner } from "../host/daemon-owner.ts";
+import { daemonUser } from "../host/daemon-user.ts";
 import { moveDiscardPolicies, undoAllButDiscarding } from "../host/discard-policies.ts";
 import { checkHost, readSysctl } from "../host/host-checks.ts";
 import { addHostRoutes, planHostRouteMove } from "../host/host-routes.ts";
@@ -94,9 +94,9 @@ export const run = async (
     // Before anything of a predecessor is taken out of the kernel, and until after everything of ours is.
     await moveDiscardPolicies(dataplane, current.gateway, effects);
     if (hadPredecessor) await removeKernelLeftovers(current.gateway, { runProgram, log });
-    const owner = daemonOwner();
+    const { owner, files: ofDaemonUser } = daemonUser();
     const writeOptions: WriteOptions = { root: "", ...(owner === undefined ? {} : { owner }) };
-    written = writeFiles(current.files, writeOptions);
+    written = writeFiles([...current.files, ...ofDaemonUser], writeOptions);
     removeUnwanted(managedDirectories, current.files, writeOptions);
     logFiles(log, current);
     await addHostRoutes(current.gateway, effects);

@@ -30,6 +30,8 @@ export const followConnections = async (
     log.info({ event: "connection-unloaded", connection: connection.name }, "unload what has changed");
     await askDaemon(charon, backend.unload(connection), runProgram);
   }
+  // Their new keys must be there when the SAs are made anew.
+  if (!backend.daemon.loadsFiles) await loadConnections(charon, withOtherKey, effects);
   const names = new Set(
     [...outdated, ...withOtherKey].flatMap(({ name, children }) => [
       name,
@@ -45,9 +47,7 @@ export const followConnections = async (
     requireLoaded(await untilLoaded(charon, wanted));
     return;
   }
-  const refused = new Set(
-    (await loadConnections(charon, [...changed, ...withOtherKey], effects)).map(({ name }) => name),
-  );
+  const refused = new Set((await loadConnections(charon, changed, effects)).map(({ name }) => name));
   const former = outdated.filter(({ name }) => refused.has(name));
   for (const { name } of former)
     log.error({ event: "reload-refused", connection: name }, "the connection stays as it was before");
