@@ -50,7 +50,7 @@ export const followReload = async (
     charon,
     {
       outdated: outdated.filter((one) => !isKeptButItsKey(one)),
-      withOtherKey: outdated.filter(isKeptButItsKey),
+      withOtherKey: changed.filter(isKeptButItsKey),
       changed: changed.filter((one) => !isKeptButItsKey(one)),
       wanted: next.gateway.connections,
     },
