@@ -1,3 +1,4 @@
+import { backendUnderTest } from "./backend-under-test.ts";
 import type { Site } from "./site.ts";
 import type { Environment, LogRecord, SiteProcess } from "./site-process.ts";
 
@@ -11,6 +12,7 @@ export const tunnelEnvironment = (own: Site, opposite: Site, changes: Environmen
   IPSEC_LOCALNET: own.networks.join(","),
   IPSEC_REMOTENET: opposite.networks.join(","),
   IPSEC_PSK: tunnelPsk,
+  ...backendUnderTest,
   ...changes,
 });
 

@@ -1,3 +1,4 @@
+import { backendUnderTest } from "./backend-under-test.ts";
 import type { Site } from "./site.ts";
 
 /** A tunnel for everything, over a VTI on each side with key 42 and a route to the other's networks. */
@@ -15,5 +16,6 @@ export const vtiEnvironment = (site: Site, peer: Site): Record<string, string> =
     IPSEC_VTI_STATICROUTES: peer.networks.join(","),
     IPSEC_VTI_IPADDR_LOCAL: own as string,
     IPSEC_VTI_IPADDR_PEER: other as string,
+    ...backendUnderTest,
   };
 };

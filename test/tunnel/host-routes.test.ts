@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
+import { rendered } from "../support/backend-under-test.ts";
 import { createLab, type Lab } from "../support/lab.ts";
 import { isReady, stop, tunnelEnvironment } from "../support/our-gateway.ts";
 import type { Environment, SiteProcess } from "../support/site-process.ts";
@@ -100,7 +101,7 @@ test("without a default route the start ends with 69, says why and changes nothi
   );
   assert.match(gateway.stderr(), /^vnf-ipsec: hint: /m);
   assert.deepEqual(await lab.moon.snapshot(), before);
-  assert.equal((await lab.moon.exec(["ls", "/etc/ipsec.secrets.d/ipsec.site.secrets"])).exitCode, 2);
+  assert.equal((await lab.moon.exec(["ls", rendered.key])).exitCode, 2);
 });
 
 test("a reload moves the routes with the networks, and one that finds no default route changes nothing", async () => {
@@ -124,11 +125,11 @@ test("a reload moves the routes with the networks, and one that finds no default
 
   const defaultRoute = ["default", "via", "192.0.2.254"];
   await lab.moon.run(["ip", "route", "del", ...defaultRoute]);
-  const file = await lab.moon.readFile("/etc/ipsec.config.d/ipsec.site.conf");
+  const file = await lab.moon.readFile(rendered.connection);
   await write("10.5.0.0/24");
   await reload("reload-refused");
   assert.deepEqual(await routes(lab), [`10.3.0.0/24 ${via}`, `10.4.0.0/24 ${via}`]);
-  assert.equal(await lab.moon.readFile("/etc/ipsec.config.d/ipsec.site.conf"), file);
+  assert.equal(await lab.moon.readFile(rendered.connection), file);
 
   await lab.moon.run(["ip", "route", "add", ...defaultRoute]);
   await write("10.4.0.0/24", "no");

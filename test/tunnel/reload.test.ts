@@ -1,8 +1,10 @@
 import assert from "node:assert/strict";
 import { existsSync, renameSync } from "node:fs";
+import { dirname } from "node:path";
 import process from "node:process";
 import { test } from "node:test";
 import { setTimeout as pause } from "node:timers/promises";
+import { rendered } from "../support/backend-under-test.ts";
 import { createLab, type Lab } from "../support/lab.ts";
 import { hasTunnels, isReady, stop, tunnelEnvironment, tunnelPsk } from "../support/our-gateway.ts";
 import type { Peer } from "../support/peer.ts";
@@ -85,7 +87,7 @@ test("a reload with another network moves the tunnel there and away from the old
   const witness = await lab.captureWire("net 10.3.0.0/24");
   assert.equal((await lab.moon.ping("10.3.0.1")).received, 3);
   assert.deepEqual(await witness.stop(), []);
-  assert.doesNotMatch(await lab.moon.readFile("/etc/ipsec.config.d/ipsec.site.conf"), /10\.2\.0\.0/);
+  assert.doesNotMatch(await lab.moon.readFile(rendered.connection), /10\.2\.0\.0/);
 
   await writeEnv(lab, { IPSEC_REMOTENET: networks.join(",") });
   await reload(gateway);
@@ -268,9 +270,9 @@ test("a charon that is killed in the middle of a reload is replaced with the new
 });
 
 for (const [directory, trouble] of [
-  ["/etc/ipsec.config.d", "full"],
-  ["/etc/ipsec.secrets.d", "full"],
-  ["/etc/ipsec.secrets.d", "read-only"],
+  [dirname(rendered.connection), "full"],
+  [dirname(rendered.key), "full"],
+  [dirname(rendered.key), "read-only"],
 ] as const) {
   test(`a reload that finds ${directory} ${trouble} keeps the old configuration and the tunnel`, async () => {
     await using lab = await makeLab();
@@ -306,12 +308,14 @@ for (const [directory, trouble] of [
 
 test("a stop that cannot remove its files says so and ends with 0", async () => {
   await using lab = await makeLab();
-  await lab.moon.run(["mkdir", "-p", "/etc/ipsec.secrets.d"]);
-  await lab.moon.run(["mount", "-t", "tmpfs", "tmpfs", "/etc/ipsec.secrets.d"]);
+  const directory = dirname(rendered.key);
+  await lab.moon.run(["mkdir", "-p", directory]);
+  await lab.moon.run(["mount", "-t", "tmpfs", "tmpfs", directory]);
   const { gateway } = await tunnel(lab);
-  await lab.moon.run(["mount", "-o", "remount,ro", "/etc/ipsec.secrets.d"]);
+  await lab.moon.run(["mount", "-o", "remount,ro", directory]);
   assert.equal(await stop(gateway), 0);
   const left = gateway.records().find(({ event }) => event === "files-left");
-  assert.deepEqual(left?.paths, ["/etc/ipsec.secrets.d/ipsec.site.secrets"]);
-  assert.equal((await lab.moon.exec(["ls", "/etc/ipsec.config.d/ipsec.site.conf"])).exitCode, 2);
+  assert.deepEqual(left?.paths, [rendered.key]);
+  if (rendered.connection !== rendered.key)
+    assert.equal((await lab.moon.exec(["ls", rendered.connection])).exitCode, 2);
 });

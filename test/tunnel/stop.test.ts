@@ -3,6 +3,7 @@ import { randomInt } from "node:crypto";
 import process from "node:process";
 import { test } from "node:test";
 import { setTimeout as pause } from "node:timers/promises";
+import { rendered } from "../support/backend-under-test.ts";
 import { createLab, type Lab } from "../support/lab.ts";
 import { hasTunnels, isReady, stop, tunnelEnvironment, tunnelPsk } from "../support/our-gateway.ts";
 import type { Peer } from "../support/peer.ts";
@@ -70,7 +71,7 @@ test("the pre-shared key and the connection are gone after the stop, and files o
   const before = await filesOf(lab.moon);
   const gateway = startedGateway(lab);
   await isReady(gateway);
-  assert.equal(await lab.moon.run(["stat", "-c", "%a", "/etc/ipsec.secrets.d/ipsec.site.secrets"]), "600\n");
+  assert.equal(await lab.moon.run(["stat", "-c", "%a", rendered.key]), "600\n");
   assert.equal(await stop(gateway), 0);
   const find = await lab.moon.exec(["grep", "-rlE", Buffer.from(psk).toString("base64"), "/etc", "/run"]);
   assert.equal(find.stdout, "");
