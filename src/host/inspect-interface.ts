@@ -8,8 +8,8 @@ export type InterfaceState = {
   readonly link?: LinkState | undefined;
   /** As `address`, `address/length` or `address peer/length`. */
   readonly addresses: readonly AddressState[];
-  /** Destinations of the routes over it in the main table, as iproute2 prints them but for the default ones. */
-  readonly routes: readonly string[];
+  /** Those over it in the main table. */
+  readonly routes: readonly RouteState[];
   /** Values below /proc/sys by name with slashes; absent ones could not be read. */
   readonly sysctls: ReadonlyMap<string, string>;
   readonly modules: ReadonlySet<string>;
@@ -28,6 +28,13 @@ export type LinkState = {
 
 export type AddressState = { readonly local: string; readonly peer?: string; readonly prefixLength: number };
 
+export type RouteState = {
+  /** As iproute2 prints it, but for the default ones. */
+  readonly destination: string;
+  /** How ip-route(8) adds it again, without the interface; absent for what the kernel adds with an address. */
+  readonly words?: readonly string[];
+};
+
 export const inspectInterface = async (
   name: string,
   sysctls: readonly string[],
@@ -37,24 +44,8 @@ export const inspectInterface = async (
   const [links, addresses, routes, routes6] = await Promise.all([
     ipJson<readonly IpLink[]>(runProgram, ["-details", "link", "show", "dev", name]),
     ipJson<readonly IpAddresses[]>(runProgram, ["address", "show", "dev", name]),
-    ipJson<readonly { readonly dst: string }[]>(runProgram, [
-      "-4",
-      "route",
-      "show",
-      "table",
-      "main",
-      "dev",
-      name,
-    ]),
-    ipJson<readonly { readonly dst: string }[]>(runProgram, [
-      "-6",
-      "route",
-      "show",
-      "table",
-      "main",
-      "dev",
-      name,
-    ]),
+    ipJson<readonly IpRoute[]>(runProgram, ["-4", "route", "show", "table", "main", "dev", name]),
+    ipJson<readonly IpRoute[]>(runProgram, ["-6", "route", "show", "table", "main", "dev", name]),
   ]);
   const link = links?.[0];
   return {
@@ -64,7 +55,7 @@ export const inspectInterface = async (
       ...(address.address === undefined ? {} : { peer: address.address }),
       prefixLength: address.prefixlen,
     })),
-    routes: [...destinations(routes, "0.0.0.0/0"), ...destinations(routes6, "::/0")],
+    routes: [...routeStates(routes, "0.0.0.0/0"), ...routeStates(routes6, "::/0")],
     sysctls: new Map(
       sysctls.flatMap((name) => {
         const value = readSysctl(name);
@@ -97,10 +88,28 @@ type IpAddresses = {
   }[];
 };
 
-const destinations = (
-  routes: readonly { readonly dst: string }[] | undefined,
-  everything: string,
-): readonly string[] => (routes ?? []).map(({ dst }) => (dst === "default" ? everything : dst));
+type IpRoute = {
+  readonly dst: string;
+  readonly gateway?: string;
+  readonly protocol?: string;
+  readonly prefsrc?: string;
+  readonly metric?: number;
+};
+
+const routeStates = (routes: readonly IpRoute[] | undefined, everything: string): readonly RouteState[] =>
+  (routes ?? []).map((route) => {
+    const destination = route.dst === "default" ? everything : route.dst;
+    return route.protocol === "kernel"
+      ? { destination }
+      : { destination, words: [destination, ...attributes(route)] };
+  });
+
+const attributes = ({ gateway, protocol, prefsrc, metric }: IpRoute): readonly string[] => [
+  ...(gateway === undefined ? [] : ["via", gateway]),
+  ...(protocol === undefined ? [] : ["proto", protocol]),
+  ...(prefsrc === undefined ? [] : ["src", prefsrc]),
+  ...(metric === undefined ? [] : ["metric", String(metric)]),
+];
 
 /** Undefined when ip says that there is nothing of that name. */
 const ipJson = async <T>(runProgram: RunProgram, words: readonly string[]): Promise<T | undefined> => {

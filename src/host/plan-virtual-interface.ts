@@ -1,6 +1,6 @@
 import type { VirtualInterface } from "../gateway/virtual-interface.ts";
 import type { Endpoint } from "../ipsec/address.ts";
-import type { AddressState, InterfaceState, LinkState } from "./inspect-interface.ts";
+import type { AddressState, InterfaceState, LinkState, RouteState } from "./inspect-interface.ts";
 import { iprouteDestination } from "./iproute-destination.ts";
 import type { Argv, Step } from "./step.ts";
 
@@ -82,7 +82,7 @@ const dismantle = (
     undo: ["ip", object, "add", ...words, "dev", name],
   });
   return [
-    ...routes.map((route) => change("route", [route])),
+    ...routes.flatMap(({ words }) => (words === undefined ? [] : [change("route", words)])),
     ...addresses
       // The kernel gives every interface its own link-local address, and puts it back by itself.
       .filter(({ local }) => !local.startsWith("fe80:"))
@@ -200,9 +200,9 @@ const bringUp = ({ name }: VirtualInterface, link: LinkState | undefined): reado
         },
       ];
 
-const addRoutes = (vti: VirtualInterface, present: readonly string[]): readonly Step[] =>
+const addRoutes = (vti: VirtualInterface, present: readonly RouteState[]): readonly Step[] =>
   vti.routes
-    .filter((route) => !present.includes(iprouteDestination(route)))
+    .filter((route) => !present.some(({ destination }) => destination === iprouteDestination(route)))
     .map((route) => ({
       why: `route ${route.text} over ${vti.name}`,
       argv: ["ip", "route", "add", route.text, "dev", vti.name] as Argv,

@@ -163,8 +163,9 @@ const stageFile = (path: string, content: Buffer, file: ConfigFile, owner: Owner
     } finally {
       closeSync(descriptor);
     }
-    if (file.ownedByDaemon && owner !== undefined) chownSync(temporary, owner.uid, owner.gid);
+    // In this order, since the mode of another's file takes a capability more to change (chmod(2)).
     chmodSync(temporary, file.mode);
+    if (file.ownedByDaemon && owner !== undefined) chownSync(temporary, owner.uid, owner.gid);
   } catch (error) {
     rmSync(temporary, { force: true });
     throw error;

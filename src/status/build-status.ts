@@ -45,7 +45,9 @@ export type LastingFailure = { readonly finding: Finding; readonly since: number
 
 export const buildStatus = (observed: Observed): GatewayStatus => {
   const views = connectionsOf(observed);
-  const failures = observed.failures.map((failure) => buildFailure(failure, views));
+  const failures = observed.failures
+    .filter(({ finding }) => isOfNow(finding, views))
+    .map((failure) => buildFailure(failure, views));
   const connections = views.map((view) => buildConnection(view, observed));
   const reasons = reasonsAgainst(observed, connections, failures);
   const { daemon, now } = observed;
@@ -270,6 +272,10 @@ const buildChildSa = (sa: ChildSaReading, now: number): NonNullable<ChildStatus[
 
 type FailureStatus = GatewayStatus["failures"][number];
 
+/** Of a connection that a reload has taken away nothing is heard any more; one that was never loaded is told of. */
+const isOfNow = ({ connection, scope }: Finding, views: readonly View[]): boolean =>
+  connection === undefined || scope === "loading" || views.some(({ names }) => names.has(connection));
+
 const buildFailure = ({ finding, since }: LastingFailure, views: readonly View[]): FailureStatus => ({
   cause: finding.cause,
   severity: finding.severity,
@@ -281,13 +287,17 @@ const buildFailure = ({ finding, since }: LastingFailure, views: readonly View[]
   values: { ...finding.values },
 });
 
-/** What fails before charon has chosen a connection is known by the peer's address, which may tell the connection. */
-const concernedBy = ({ connection, peer }: Finding, views: readonly View[]): string | undefined =>
-  views.find(({ names, loaded }) =>
-    connection === undefined
-      ? peer !== undefined && loaded?.remoteAddresses.includes(peer)
-      : names.has(connection),
-  )?.name ?? connection;
+/** What fails before charon has chosen a connection is known by the peer's address or name, which may tell the connection. */
+const concernedBy = ({ connection, peer, values }: Finding, views: readonly View[]): string | undefined => {
+  const address = peer ?? values["name"];
+  return (
+    views.find(({ names, loaded }) =>
+      connection === undefined
+        ? address !== undefined && loaded?.remoteAddresses.includes(address)
+        : names.has(connection),
+    )?.name ?? connection
+  );
+};
 
 type FailureCount = GatewayStatus["failureCounts"][number];
 
@@ -307,27 +317,35 @@ const reasonsAgainst = (
   failures: readonly FailureStatus[],
 ): string[] => {
   if (daemon.state !== "running") return [`the IKE daemon is ${daemon.state}`];
-  if (connections.length === 0) return ["no connection is loaded"];
   const lasting = failures.filter(({ severity }) => severity !== "info");
-  return connections.flatMap(({ name, remote, children }) =>
+  const ofDaemon = lasting.filter(({ connection, peer }) => connection === undefined && peer === undefined);
+  const names = new Set(connections.map(({ name }) => name));
+  const unloaded = lasting.flatMap((failure) =>
+    failure.connection === undefined || names.has(failure.connection)
+      ? []
+      : because(`${failure.connection} is not loaded`, [failure]),
+  );
+  if (connections.length + unloaded.length === 0) return because("no connection is loaded", ofDaemon);
+  const down = connections.flatMap(({ name, remote, children }) =>
     children
       .filter(({ state }) => state !== "up")
       .flatMap((child): string[] => {
-        const about = lasting.filter(
-          ({ connection, peer }) => connection === name || (connection === undefined && peer === undefined),
-        );
+        const about = [...lasting.filter(({ connection }) => connection === name), ...ofDaemon];
         const waits = child.state === "waiting-for-peer" || child.state === "waiting-for-traffic";
         if (waits && about.length === 0) return [];
-        const subject = `${child.name} to ${remote.address} is ${stateWords[child.state]}`;
-        return about.length === 0
-          ? [subject]
-          : about.map(
-              ({ cause, meaning, variables }) =>
-                `${subject}: ${cause}: ${meaning}${variables.length === 0 ? "" : ` (${variables.join(", ")})`}`,
-            );
+        return because(`${child.name} to ${remote.address} is ${stateWords[child.state]}`, about);
       }),
   );
+  return [...unloaded, ...down];
 };
+
+const because = (subject: string, failures: readonly FailureStatus[]): string[] =>
+  failures.length === 0
+    ? [subject]
+    : failures.map(
+        ({ cause, meaning, variables }) =>
+          `${subject}: ${cause}: ${meaning}${variables.length === 0 ? "" : ` (${variables.join(", ")})`}`,
+      );
 
 export const stateWords = {
   up: "up",

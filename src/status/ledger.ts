@@ -31,8 +31,17 @@ export type Ledger = {
   readonly up: (sa: ChildSaReading, now: number) => boolean;
   readonly down: (sa: ChildSaReading, now: number) => TunnelDown | undefined;
   readonly rekeyed: (before: ChildSaReading, after: ChildSaReading, now: number) => void;
-  /** Takes in a listing of all SAs; returns those that brought their tunnel up. */
-  readonly seen: (sas: readonly IkeSaReading[], now: number) => readonly ChildSaReading[];
+  /** How often it was told of SAs so far. */
+  readonly told: () => number;
+  /**
+   * Takes in a listing of all SAs, and how often it was told of any when that was asked for: what is missing in the
+   * listing has gone unless it came meanwhile. Returns the SAs that brought their tunnel up, and the tunnels that went.
+   */
+  readonly seen: (
+    sas: readonly IkeSaReading[],
+    now: number,
+    told?: number,
+  ) => { readonly came: readonly ChildSaReading[]; readonly went: readonly TunnelDown[] };
   /** The daemon is gone, and all SAs with it. */
   readonly daemonEnded: (now: number) => readonly TunnelDown[];
   readonly of: (child: string) => ChildHistory;
@@ -40,6 +49,7 @@ export type Ledger = {
 
 export const createLedger = (): Ledger => {
   const entries = new Map<string, Entry>();
+  let told = 0;
   const entry = (child: string): Entry => {
     const known = entries.get(child);
     if (known !== undefined) return known;
@@ -50,7 +60,7 @@ export const createLedger = (): Ledger => {
 
   const note = (sa: ChildSaReading, kept: Entry): Sa => {
     const known = kept.sas.get(sa.uniqueId);
-    const noted = { ...larger(known ?? nothing, sa), isRetired: known?.isRetired ?? false };
+    const noted = { ...larger(known ?? nothing, sa), isRetired: known?.isRetired ?? false, told };
     kept.sas.set(sa.uniqueId, noted);
     return noted;
   };
@@ -63,6 +73,7 @@ export const createLedger = (): Ledger => {
   };
 
   const up = (sa: ChildSaReading, now: number): boolean => {
+    told += 1;
     const kept = entry(sa.name);
     if (kept.gone.includes(sa.uniqueId)) return false;
     note(sa, kept);
@@ -97,17 +108,18 @@ export const createLedger = (): Ledger => {
       kept.sas.set(before.uniqueId, { ...note(before, kept), isRetired: true });
       kept.rekeys += 1;
     },
-    seen: (sas, now) => {
+    told: () => told,
+    seen: (sas, now, toldBefore = told) => {
       const listed = sas.flatMap(({ children }) => children.filter(isInstalled));
       const keys = new Set(listed.map((sa) => keyOf(sa.name, sa.uniqueId)));
       const came = listed.filter((sa) => up(sa, now));
-      for (const [child, kept] of entries) {
-        for (const uniqueId of [...kept.sas.keys()]) {
-          if (!keys.has(keyOf(child, uniqueId))) fold(kept, uniqueId);
+      const went = [...entries].flatMap(([child, kept]) => {
+        for (const [uniqueId, sa] of [...kept.sas]) {
+          if (!keys.has(keyOf(child, uniqueId)) && sa.told <= toldBefore) fold(kept, uniqueId);
         }
-        leave(child, kept, now);
-      }
-      return came;
+        return leave(child, kept, now) ?? [];
+      });
+      return { came, went };
     },
     daemonEnded: (now) =>
       [...entries].flatMap(([child, kept]) => {
@@ -142,7 +154,7 @@ type Entry = {
 };
 
 /** charon says nothing of the end of an SA that a renewal has replaced; until then it may still carry packets. */
-type Sa = Traffic & { readonly isRetired: boolean };
+type Sa = Traffic & { readonly isRetired: boolean; readonly told: number };
 
 const goneKept = 16;
 

@@ -1,4 +1,4 @@
-import { setTimeout as sleep } from "node:timers/promises";
+import { setImmediate as nextTurn, setTimeout as sleep } from "node:timers/promises";
 import type { Gateway } from "../gateway/gateway.ts";
 import type { CharonLine } from "../observe/charon-line.ts";
 import type { Diagnostician, Finding } from "../observe/diagnostician.ts";
@@ -48,6 +48,8 @@ export const createMonitor = (options: MonitorOptions): Monitor => {
   const downReasons = createDownReasons();
   const handshakes = new Map<string, number>();
   const failuresSince = new WeakMap<Finding, number>();
+  // A name that does not resolve is found before its connection is known, and is another finding from then on.
+  const causesSince = new Map<Finding["cause"], number>();
   const failureCounts = new Map<string, { readonly finding: Finding; count: number }>();
   const ikeRekeys = new Map<string, number>();
   let daemon: Observed["daemon"] = { state: "starting", since: startedAt, restarts: 0 };
@@ -55,11 +57,19 @@ export const createMonitor = (options: MonitorOptions): Monitor => {
   let vici: ViciClient | undefined;
   let listing: Promise<Listing | undefined> | undefined;
 
+  /** As the variables call it; charon has an IKEv1 connection under the names of its CHILD SAs too. */
+  const nameOf = (ofCharon: string): string =>
+    options
+      .planned()
+      .gateway.connections.find(
+        ({ name, children }) => name === ofCharon || children.some((child) => child.name === ofCharon),
+      )?.name ?? ofCharon;
+
   const cameUp = (child: ChildSaReading, ike: IkeSaReading): void =>
     log.info(
       {
         event: "tunnel-up",
-        connection: ike.connection,
+        connection: nameOf(ike.connection),
         child: child.name,
         peer: ike.remote.address,
         localNetworks: child.localNetworks,
@@ -72,11 +82,24 @@ export const createMonitor = (options: MonitorOptions): Monitor => {
 
   const wentDown = ({ child, upMilliseconds }: TunnelDown, connection: string, reason: string): void =>
     log.warn(
-      { event: "tunnel-down", connection, child, reason, upSeconds: Math.round(upMilliseconds / 1000) },
+      {
+        event: "tunnel-down",
+        connection: nameOf(connection),
+        child,
+        reason,
+        upSeconds: Math.round(upMilliseconds / 1000),
+      },
       "tunnel down",
     );
 
   const shakenHands = ({ connection }: IkeSaReading): void => void handshakes.set(connection, Date.now());
+
+  /** Of SAs that came up before their events were asked for. charon counts whole seconds. */
+  const catchUpHandshake = ({ connection, establishedSeconds, children }: IkeSaReading): void => {
+    const seconds = [establishedSeconds, ...children.map(({ installedSeconds }) => installedSeconds)];
+    const at = Date.now() - Math.min(...seconds.map((age) => age ?? Number.POSITIVE_INFINITY)) * 1000;
+    if (at > (handshakes.get(connection) ?? 0) + 2_000) handshakes.set(connection, at);
+  };
 
   const onChildUpdown = (message: Message): void => {
     const isUp = textOf(message, "up") === "yes";
@@ -88,18 +111,21 @@ export const createMonitor = (options: MonitorOptions): Monitor => {
           continue;
         }
         const down = ledger.down(child, Date.now());
-        const reason = daemon.state === "stopping" ? "stopping" : downReasons.of(Number(ike.uniqueId));
+        const reason = daemon.state === "stopping" ? "stopping" : downReasons.of(Number(ike.uniqueId), child);
         if (down !== undefined) wentDown(down, ike.connection, reason);
       }
     }
   };
 
   const onChildRekey = (message: Message): void => {
-    for (const ike of readIkeSas(message)) shakenHands(ike);
+    const [ike] = readIkeSas(message);
+    if (ike === undefined) return;
+    shakenHands(ike);
     for (const { before, after } of readRekeyedChildren(message)) {
       ledger.rekeyed(before, after, Date.now());
+      const { name: child, spiIn, spiOut } = after;
       log.info(
-        { event: "tunnel-rekeyed", child: after.name, spiIn: after.spiIn, spiOut: after.spiOut },
+        { event: "tunnel-rekeyed", connection: nameOf(ike.connection), child, spiIn, spiOut },
         "tunnel has new keys",
       );
     }
@@ -109,7 +135,7 @@ export const createMonitor = (options: MonitorOptions): Monitor => {
     for (const ike of readIkeSas(message)) {
       shakenHands(ike);
       ikeRekeys.set(ike.connection, (ikeRekeys.get(ike.connection) ?? 0) + 1);
-      log.info({ event: "ike-rekeyed", connection: ike.connection }, "IKE SA has new keys");
+      log.info({ event: "ike-rekeyed", connection: nameOf(ike.connection) }, "IKE SA has new keys");
     }
   };
 
@@ -123,10 +149,10 @@ export const createMonitor = (options: MonitorOptions): Monitor => {
       try {
         const connection = await connectVici(options.socket, { unref: true, timeoutMs: answerMilliseconds });
         if (life !== lives) return connection.close();
-        await connection.subscribe("child-updown", onChildUpdown);
-        await connection.subscribe("child-rekey", onChildRekey);
-        await connection.subscribe("ike-updown", onIkeUpdown);
-        await connection.subscribe("ike-rekey", onIkeRekey);
+        await connection.subscribe("child-updown", afterLines(onChildUpdown));
+        await connection.subscribe("child-rekey", afterLines(onChildRekey));
+        await connection.subscribe("ike-updown", afterLines(onIkeUpdown));
+        await connection.subscribe("ike-rekey", afterLines(onIkeRekey));
         const { version } = await connection.request("version");
         if (typeof version === "string") daemon = { ...daemon, version };
         vici = connection;
@@ -142,15 +168,23 @@ export const createMonitor = (options: MonitorOptions): Monitor => {
 
   /** All that charon holds; undefined while it does not answer. Whoever asks meanwhile gets the same. */
   const look = (): Promise<Listing | undefined> => {
-    listing ??= list(vici).finally(() => {
+    listing ??= lookOnce().finally(() => {
       listing = undefined;
     });
-    return listing.then((listed) => {
-      if (listed === undefined) return undefined;
-      const came = new Set(ledger.seen(listed.sas, Date.now()));
-      for (const ike of listed.sas) for (const child of ike.children) if (came.has(child)) cameUp(child, ike);
-      return listed;
-    });
+    return listing;
+  };
+
+  const lookOnce = async (): Promise<Listing | undefined> => {
+    const told = ledger.told();
+    const listed = await list(vici);
+    await nextTurn();
+    if (listed === undefined) return undefined;
+    for (const ike of listed.sas) catchUpHandshake(ike);
+    const { came, went } = ledger.seen(listed.sas, Date.now(), told);
+    for (const down of went) wentDown(down, down.child, "unknown");
+    for (const ike of listed.sas)
+      for (const child of ike.children) if (came.includes(child)) cameUp(child, ike);
+    return listed;
   };
 
   const observe = async (): Promise<Observed> => {
@@ -172,7 +206,7 @@ export const createMonitor = (options: MonitorOptions): Monitor => {
       failureCounts: [...failureCounts.values()],
       failures: diagnostician.active().map((finding) => ({
         finding,
-        since: failuresSince.get(finding) ?? startedAt,
+        since: failuresSince.get(finding) ?? causesSince.get(finding.cause) ?? startedAt,
       })),
     };
   };
@@ -196,6 +230,7 @@ export const createMonitor = (options: MonitorOptions): Monitor => {
       downReasons.note(line);
       if (finding === undefined) return;
       failuresSince.set(finding, Date.now());
+      causesSince.set(finding.cause, Date.now());
       const { connection, peer = "", ...anonymous } = finding;
       const ofPeer = `${finding.cause} ${connection ?? peer}`;
       const isKept = failureCounts.has(ofPeer) || failureCounts.size < countsKept;
@@ -208,6 +243,12 @@ export const createMonitor = (options: MonitorOptions): Monitor => {
     status: async () => buildStatus(await observe()),
   };
 };
+
+/** charon has written the lines that tell why before it raises an event; in the next turn they are read. */
+const afterLines =
+  (listener: (message: Message) => void) =>
+  (message: Message): void =>
+    void setImmediate(listener, message);
 
 const answerMilliseconds = 3_000;
 const reconnectMilliseconds = 500;

@@ -134,7 +134,16 @@ const wrapped = (label: string, items: readonly string[]): readonly string[] =>
     items.map((item, index) => (index === items.length - 1 ? item : `${item},`)),
   );
 
-const wrappedText = (label: string, text: string): readonly string[] => fill(label, text.split(" "));
+const wrappedText = (label: string, text: string): readonly string[] =>
+  fill(label, text.split(" ").flatMap(piecesOf));
+
+/** A word that is longer than a line, as a proposal can be, in pieces that end with a `/` where they can. */
+const piecesOf = (word: string): readonly string[] => {
+  const room = width - 2 - labelWidth;
+  return word.length <= room
+    ? [word]
+    : (word.match(new RegExp(`.{1,${room - 1}}(?:/|$)|.{1,${room}}`, "g")) ?? []);
+};
 
 const fill = (label: string, words: readonly string[]): readonly string[] => {
   const lines: string[] = [];
