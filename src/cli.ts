@@ -104,6 +104,19 @@ const buildProgram = (
       finish(await (await import("./commands/healthcheck.ts")).healthcheck(context, options)),
     );
   program
+    .command("doctor")
+    .description(
+      "find why a tunnel does not come up, or does not carry: check all that can be seen from here",
+    )
+    .option("--json", "print one JSON object")
+    .option(
+      "--rekey",
+      "have charon change the keys of each tunnel now, which shows a mismatch in their groups",
+    )
+    .option("--target <address>", "measure the MTU to this address beyond the tunnel")
+    .option("--bundle <file>", "write all that a helper asks for into a new file, without secrets")
+    .action(async (options) => finish(await (await import("./commands/doctor.ts")).doctor(context, options)));
+  program
     .command("variables")
     .description("print the reference of all variables")
     .addOption(
@@ -120,10 +133,11 @@ Examples:
   ENVFILE=moon.env vnf-ipsec check                             is this environment good?
   env $(cat moon.env) vnf-ipsec render                         what would it do?
   ENVFILE=moon.env vnf-ipsec run                               be the gateway
+  ENVFILE=moon.env vnf-ipsec doctor                            why does the tunnel not come up?
   ENVFILE=moon.env vnf-ipsec render --output-dir /tmp/moon     keep the files
   vnf-ipsec variables --format env > moon.env                  begin a new environment
 
 Exit codes:
-  0 success, 64 usage, 69 something needed is unavailable, 70 the daemon will not stay up,
-  74 input or output, 77 permission, 78 the settings are wrong
+  0 success, 1 not healthy (healthcheck, doctor), 64 usage, 69 something needed is unavailable,
+  70 the daemon will not stay up, 74 input or output, 77 permission, 78 the settings are wrong
 `;
