@@ -36,6 +36,24 @@ const environment = {
   IPSEC_PSK: "a-key-of-the-bench-that-guards-nothing",
 };
 
+const scraping = `
+  (async () => {
+    for (let count = 0; count < 100; count++) await (await fetch("http://127.0.0.1:9100/metrics")).text();
+  })();
+`;
+
+const timing = `
+  const { spawnSync } = require("node:child_process");
+  const [bundle, rounds] = process.argv.slice(1);
+  const time = (words) => {
+    const begin = performance.now();
+    if (spawnSync(process.execPath, words).status !== 0) throw new Error(words.join(" ") + " failed");
+    return performance.now() - begin;
+  };
+  const pairs = Array.from({ length: Number(rounds) + 1 }, () => [time([bundle, "healthcheck"]), time(["-e", "0"])]);
+  console.log(JSON.stringify(pairs.slice(1)));
+`;
+
 const results: { readonly what: string; readonly figures: string; readonly met: boolean | undefined }[] = [];
 const report = (what: string, figures: string, met?: boolean): void => {
   results.push({ what, figures, met });
@@ -52,6 +70,7 @@ process.stdout.write(`Node ${process.version}, ${rounds} rounds, medians\n\n`);
 const bareNode = benchCommands();
 benchRendering();
 await benchRun(bareNode);
+await benchStatus();
 if (results.some(({ met }) => met === false)) process.exitCode = 1;
 
 /** Returns the median time of bare Node in milliseconds. */
@@ -141,7 +160,7 @@ async function benchRun(bareNodeMs: number): Promise<void> {
     });
     ours.push(await untilLoaded(moon, gateway));
     await gateway.waitForRecord((record) => record["event"] === "ready");
-    atRest = memoryOf(gateway.pid);
+    atRest = memoryText(gateway.pid);
     await ended(gateway);
 
     for (const { path, text, mode } of files) await moon.writeFile(path, text, Number.parseInt(mode, 8));
@@ -159,7 +178,7 @@ async function benchRun(bareNodeMs: number): Promise<void> {
     "setInterval(() => {}, 1e6); process.stdout.write('ready')",
   ]);
   await idle.waitForOutput(/ready/);
-  report("memory of bare node at rest", memoryOf(idle.pid));
+  report("memory of bare node at rest", memoryText(idle.pid));
   await ended(idle);
 }
 
@@ -181,13 +200,70 @@ async function ended(process: SiteProcess): Promise<void> {
   await process.exited;
 }
 
-/** Private and proportional memory (proc(5), smaps_rollup). */
-function memoryOf(pid: number): string {
+/** What is asked of a gateway that runs: by its own health check, and by Prometheus over TCP. */
+async function benchStatus(): Promise<void> {
+  await using lab = await createLab();
+  const { moon } = lab;
+  const settings = { PATH: defaultSearchPath, ...environment, IPSEC_DATAPLANE: lab.dataPlane };
+  const started = async (changes: Record<string, string>): Promise<SiteProcess> => {
+    const gateway = moon.spawn([process.execPath, bundle, "run"], { env: { ...settings, ...changes } });
+    await gateway.waitForRecord((record) => record["event"] === "ready");
+    return gateway;
+  };
+  const quiet: number[] = [];
+  const asked: number[] = [];
+  for (let round = 0; round < 3; round++) {
+    const without = await started({});
+    quiet.push(memoryOf(without.pid).private);
+    if (round === 0) await benchHealthcheck(moon);
+    await ended(without);
+    const listening = await started({ IPSEC_HTTP_LISTEN: "127.0.0.1:9100" });
+    await moon.run([process.execPath, "-e", scraping]);
+    asked.push(memoryOf(listening.pid).private);
+    await ended(listening);
+  }
+  const added = median(asked) - median(quiet);
+  report(
+    "memory that the HTTP listener adds",
+    `${mebibytes(added)} after 100 scrapes, bar 15 MiB`,
+    added < 15,
+  );
+}
+
+/** Timed from inside the site, so that the way into it is not. */
+async function benchHealthcheck(site: Site): Promise<void> {
+  const pairs = JSON.parse(
+    await site.run([process.execPath, "-e", timing, bundle, `${rounds}`], {
+      env: { PATH: defaultSearchPath },
+    }),
+  ) as readonly (readonly [ours: number, theirs: number])[];
+  const ratio = median(pairs.map(([ours, theirs]) => ours / theirs));
+  const [ours, theirs] = [0, 1].map((index) => median(pairs.map((pair) => pair[index] as number))) as [
+    number,
+    number,
+  ];
+  const figures = `${milliseconds(ours)}, bare node ${milliseconds(theirs)}: ${ratio.toFixed(2)} ×, bar 2 ×`;
+  report("vnf-ipsec healthcheck", figures, ratio <= 2);
+}
+
+/** In MiB, private and proportional (proc(5), smaps_rollup). */
+function memoryOf(pid: number): { readonly private: number; readonly proportional: number } {
   const rollup = readFileSync(`/proc/${pid}/smaps_rollup`, "utf8");
   const kilobytes = (name: string): number =>
     Number(new RegExp(`^${name}:\\s+(\\d+) kB$`, "m").exec(rollup)?.[1] ?? 0);
-  const mebibytes = (value: number): string => `${(value / 1024).toFixed(1)} MiB`;
-  return `private ${mebibytes(kilobytes("Private_Clean") + kilobytes("Private_Dirty"))}, proportional ${mebibytes(kilobytes("Pss"))}`;
+  return {
+    private: (kilobytes("Private_Clean") + kilobytes("Private_Dirty")) / 1024,
+    proportional: kilobytes("Pss") / 1024,
+  };
+}
+
+function memoryText(pid: number): string {
+  const memory = memoryOf(pid);
+  return `private ${mebibytes(memory.private)}, proportional ${mebibytes(memory.proportional)}`;
+}
+
+function mebibytes(value: number): string {
+  return `${value.toFixed(1)} MiB`;
 }
 
 function median(values: readonly number[]): number {

@@ -1,8 +1,10 @@
 import { readFileSync, writeFileSync } from "node:fs";
 import process from "node:process";
+import * as z from "zod/mini";
 import { markdownSummary, renderReference } from "../src/settings/reference.ts";
+import { statusSchema } from "../src/status/status-schema.ts";
 
-/** Writes every text that derives from the variables; with `--check` it fails when one is stale instead. */
+/** Writes every text that derives from the code; with `--check` it fails when one is stale instead. */
 const generated: readonly { readonly path: string; readonly text: (before: string) => string }[] = [
   {
     path: "README.md",
@@ -12,6 +14,10 @@ const generated: readonly { readonly path: string; readonly text: (before: strin
   { path: "docs/variables.md", text: () => `${introduction}\n${renderReference("markdown")}` },
   { path: "docs/variables.schema.json", text: () => renderReference("json-schema") },
   { path: ".env.example", text: () => renderReference("env") },
+  {
+    path: "docs/status.schema.json",
+    text: () => `${JSON.stringify(statusJsonSchema(), null, 2)}\n`,
+  },
 ];
 
 const introduction = `# Variables
@@ -33,6 +39,17 @@ for (const { path, text } of generated) {
 if (isCheck && stale.length > 0) {
   process.stderr.write(`stale: ${stale.join(", ")}; run npm run generate\n`);
   process.exitCode = 1;
+}
+
+/** Open to fields that are still to come. The pattern of a time would hide that it is one. */
+function statusJsonSchema(): object {
+  const schema = z.toJSONSchema(statusSchema, {
+    io: "input",
+    override: ({ jsonSchema }) => {
+      if (jsonSchema.format === "date-time") delete jsonSchema.pattern;
+    },
+  });
+  return { title: "What vnf-ipsec status --json prints, version 1", ...schema };
 }
 
 function readIfPresent(url: URL): string {

@@ -19,12 +19,22 @@ packages_base=(
 )
 # shellcheck disable=SC2034
 packages_static=(shellcheck shfmt)
+# shellcheck disable=SC2034 # reads the metrics as Prometheus does
+packages_tunnel=(python3-prometheus-client)
 # shellcheck disable=SC2034
 packages_kernel=(busybox-static cpio findutils kmod mount qemu-system-common)
 case $(uname -m) in
 aarch64) packages_kernel+=(qemu-system-arm) ;;
 *) packages_kernel+=(qemu-system-x86) ;;
 esac
+
+# shellcheck disable=SC2034 # catatonit is for pods
+packages_image=(catatonit containernetworking-plugins debootstrap docker-compose podman runc)
+# Debian's and Google's package of kubectl exclude each other, and either will do.
+if [[ -z $(command -v kubectl) ]]; then
+	packages_static+=(kubernetes-client)
+	packages_image+=(kubernetes-client)
+fi
 
 install_packages() {
 	local group package
@@ -39,8 +49,8 @@ install_packages() {
 			[[ $(dpkg-query --show --showformat='${db:Status-Status}' "$package" 2>/dev/null) == installed ]] ||
 				missing+=("$package")
 		done
-		if [[ $group == kernel ]] && kernel_is_unknown && ((${#missing[@]} == 0)); then
-			say "updating the package lists, for a kernel"
+		if needs_lists "$group" && ((${#missing[@]} == 0)); then
+			say "updating the package lists, for the tier $group"
 			quietly update_lists
 		fi
 	done
@@ -93,7 +103,16 @@ apt_get() {
 	DEBIAN_FRONTEND=noninteractive LC_ALL=C apt-get --quiet -o DPkg::Lock::Timeout=300 -o Acquire::Retries=3 "$@" </dev/null
 }
 
-# The kernel tier fetches its kernel by apt-get download, which takes package lists.
+# The kernel tier fetches its kernel by apt-get download, and an image on Debian is made from the sources that are Debian's.
+# Only package lists tell of either.
+needs_lists() {
+	case $1 in
+	kernel) kernel_is_unknown ;;
+	image) [[ -z $(apt-get indextargets --format "\$(REPO_URI)" 'Created-By: Packages' 'Origin: Debian') ]] ;;
+	*) return 1 ;;
+	esac
+}
+
 kernel_is_unknown() {
 	compgen -G '.cache/kernel/linux-image-*' >/dev/null && return 1
 	! apt-cache show "linux-image-cloud-$(dpkg --print-architecture)" >/dev/null 2>&1

@@ -1,6 +1,7 @@
 #!/bin/sh
 # First process of the guest once the host's programs are at hand.
 # usage: enter.sh REPOSITORY agent
+#        enter.sh REPOSITORY containers
 #        enter.sh REPOSITORY shell ROWS COLUMNS
 set -eu
 
@@ -18,7 +19,11 @@ mount --bind /run/netns /run/netns
 mount --make-shared /run/netns
 
 case $mode in
-agent)
+containers) . test/kernel/guest/containers.sh ;;
+esac
+
+case $mode in
+agent | containers)
 	# In the background, because a waiting shell also buries the orphans that the first process inherits.
 	node test/kernel/guest/agent.ts "$(cut -d ' ' -f 1 /proc/uptime)" &
 	wait "$!" || echo "the agent ended with $?"

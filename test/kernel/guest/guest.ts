@@ -9,6 +9,9 @@ import { prepareBoot } from "./boot-files.ts";
 import { qemu, startMachine } from "./machine.ts";
 import type { GuestEvent, Request } from "./protocol.ts";
 
+/** `containers` is `agent` and a podman that has the image. */
+export type GuestPurpose = "agent" | "containers";
+
 /** A booted guest that takes scenarios. */
 export type Guest = {
   readonly ready: Extract<GuestEvent, { kind: "ready" }>;
@@ -24,11 +27,11 @@ export type Guest = {
 };
 
 /** Throws, with all that was said, if no way leads to a guest that takes scenarios. */
-export const bootGuest = async (): Promise<Guest> => {
+export const bootGuest = async (purpose: GuestPurpose): Promise<Guest> => {
   const refusals: string[] = [];
   for (const accelerator of await accelerators(qemu)) {
     try {
-      return await bootWith(accelerator);
+      return await bootWith(purpose, accelerator);
     } catch (error) {
       refusals.push(`${accelerator.join(" ")}: ${error instanceof Error ? error.message : error}`);
     }
@@ -36,9 +39,9 @@ export const bootGuest = async (): Promise<Guest> => {
   throw new Error(`the guest does not boot\n${refusals.join("\n")}`);
 };
 
-const bootWith = async (accelerator: readonly string[]): Promise<Guest> => {
+const bootWith = async (purpose: GuestPurpose, accelerator: readonly string[]): Promise<Guest> => {
   await using scope = new AsyncDisposableStack();
-  const files = scope.use(await prepareBoot("agent"));
+  const files = scope.use(await prepareBoot(purpose));
   const portSocket = join(files.folder, "port.socket");
   const server = createServer().listen(portSocket);
   scope.defer(() => void server.close());

@@ -1,7 +1,9 @@
 import { readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
+import { repository } from "../../support/repository.ts";
+import { attempts } from "../../support/scale.ts";
 
-/** A file in `test/kernel/scenarios`: a `node:test` file that runs inside the guest. */
+/** A `node:test` file that runs inside the guest. */
 export type Scenario = {
   /** The file's name without its ending, as `scripts/kernel` takes it. */
   readonly title: string;
@@ -11,26 +13,30 @@ export type Scenario = {
   readonly limitSeconds: number;
 };
 
-/** Those with a boot of their own come first: the last of their guests then serves all others. */
-export const findScenarios = (): readonly Scenario[] =>
-  readdirSync(folder)
+/** Those of a tier, in `test/<tier>/scenarios`. Who has a boot of its own comes first: the last of their guests then serves all others. */
+export const findScenarios = (tier: "kernel" | "image"): readonly Scenario[] => {
+  const folder = join(repository, "test", tier, "scenarios");
+  return readdirSync(folder)
     .filter((name) => name.endsWith(".test.ts"))
     .sort()
-    .map(describeScenario)
+    .map((name) => describeScenario(folder, name))
     .sort((one, other) => Number(other.ownBoot) - Number(one.ownBoot));
+};
 
-const folder = join(import.meta.dirname, "..", "scenarios");
-
-const describeScenario = (name: string): Scenario => {
+const describeScenario = (folder: string, name: string): Scenario => {
   const file = join(folder, name);
   const title = name.replace(/(\.boot)?\.test\.ts$/, "");
   return { title, file, ownBoot: name.endsWith(".boot.test.ts"), limitSeconds: statedLimit(file) };
 };
 
-/** A scenario that needs longer says so in a line of its own: `// limit: 300 seconds`. */
+/**
+ * A scenario that needs longer says so in a line of its own, `// limit: 300 seconds`, and for the full number of attempts
+ * in another, `// full limit: 3600 seconds`.
+ */
 const statedLimit = (file: string): number => {
-  const stated = /^\/\/ limit: (\d+) seconds$/m.exec(readFileSync(file, "utf8"));
-  return stated === null ? usualLimitSeconds : Number(stated[1]);
+  const text = readFileSync(file, "utf8");
+  const usual = Number(/^\/\/ limit: (\d+) seconds$/m.exec(text)?.[1] ?? usualLimitSeconds);
+  return attempts({ usual, full: Number(/^\/\/ full limit: (\d+) seconds$/m.exec(text)?.[1] ?? usual) });
 };
 
 const usualLimitSeconds = 120;

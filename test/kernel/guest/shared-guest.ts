@@ -1,4 +1,4 @@
-import { bootGuest, type Guest } from "./guest.ts";
+import { bootGuest, type Guest, type GuestPurpose } from "./guest.ts";
 
 /** One guest for many scenarios. */
 export type SharedGuest = {
@@ -7,9 +7,9 @@ export type SharedGuest = {
   powerOff(): Promise<void>;
 };
 
-export const sharedGuest = (): SharedGuest => {
+export const sharedGuest = (purpose: GuestPurpose): SharedGuest => {
   let shared: Guest | undefined;
-  const boot = bootUnlessHopeless();
+  const boot = bootUnlessHopeless(purpose);
   const powerOff = async (): Promise<void> => {
     const guest = shared;
     shared = undefined;
@@ -32,12 +32,12 @@ export const sharedGuest = (): SharedGuest => {
 };
 
 /** A boot that failed once would fail again, and takes its whole time limit to do so. */
-const bootUnlessHopeless = (): (() => Promise<Guest>) => {
+const bootUnlessHopeless = (purpose: GuestPurpose): (() => Promise<Guest>) => {
   let failure: { readonly error: unknown } | undefined;
   return async () => {
     if (failure !== undefined) throw failure.error;
     try {
-      return await bootGuest();
+      return await bootGuest(purpose);
     } catch (error) {
       failure = { error };
       throw error;

@@ -11,9 +11,9 @@ export type State = ReadonlySet<string>;
 export const readState = async (): Promise<State> =>
   new Set([...processes(), ...mounts(), ...settings(), ...(await network())]);
 
-/** What differs once the state had two seconds to become `clean` again: a process that was told to end needs a moment. */
+/** What differs once the state had ten seconds to become `clean` again: a process that was told to end needs a moment. */
 export const leftovers = async (clean: State): Promise<readonly string[]> => {
-  const end = Date.now() + 2_000;
+  const end = Date.now() + 10_000;
   for (;;) {
     const found = differences(clean, await readState());
     if (found.length === 0 || Date.now() > end) return found;

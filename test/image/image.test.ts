@@ -1,0 +1,47 @@
+import assert from "node:assert/strict";
+import { execFileSync } from "node:child_process";
+import { mkdtempSync, readdirSync, readFileSync, rmSync, statSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import process from "node:process";
+import { after, before, test } from "node:test";
+import { conductScenario } from "../kernel/guest/conduct.ts";
+import { findScenarios } from "../kernel/guest/scenarios.ts";
+import { sharedGuest } from "../kernel/guest/shared-guest.ts";
+import { attempts } from "../support/scale.ts";
+import { buildImage } from "./support/build-image.ts";
+
+// Once fresh and once more, compared, takes minutes: that is for a full run.
+before(() => buildImage(...(attempts({ usual: 1, full: 2 }) === 2 ? ["--verify"] : [])));
+
+const guests = sharedGuest("containers");
+after(() => guests.powerOff());
+
+for (const scenario of findScenarios("image"))
+  test(scenario.title, { concurrency: true }, (context) =>
+    guests.lend(scenario.ownBoot, (guest) => conductScenario(context, guest, scenario)),
+  );
+
+test("there are scenarios", () => {
+  assert.ok(findScenarios("image").length > 0);
+});
+
+test("the program is built to the same bytes each time, its compiled code included", (context) => {
+  const folder = mkdtempSync(join(tmpdir(), "vnf-ipsec-build-"));
+  context.after(() => rmSync(folder, { recursive: true }));
+  const [one, other] = ["one", "other"].map((name) => {
+    execFileSync(process.execPath, ["scripts/build.ts", join(folder, name)]);
+    return contentOf(join(folder, name));
+  });
+  assert.ok([...(one?.keys() ?? [])].some((path) => path.startsWith("cache/")));
+  assert.deepEqual(one, other);
+});
+
+/** Each file by its path. */
+const contentOf = (folder: string): ReadonlyMap<string, string> =>
+  new Map(
+    readdirSync(folder, { recursive: true, encoding: "utf8" })
+      .filter((path) => statSync(join(folder, path)).isFile())
+      .sort()
+      .map((path) => [path, readFileSync(join(folder, path), "base64")]),
+  );
