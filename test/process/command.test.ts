@@ -115,9 +115,13 @@ test("render --json is one object with paths, modes, texts and commands", async 
   );
   assert.match(files[1].text, /: PSK \*\*\*/);
   assert.deepEqual(commands.at(-1), { when: "run", command: "ipsec start --nofork" });
-  assert.match(
-    commands[0].command,
-    /^ip route add 10\.2\.0\.0\/16 via DEFAULT_GATEWAY dev ITS_INTERFACE src 192\.0\.2\.1$/,
+  assert.deepEqual(
+    commands.slice(0, -1).map(({ command }: { command: string }) => command),
+    [
+      "ip xfrm policy update src 10.1.0.0/16 dst 10.2.0.0/16 dir out action block priority 4294967295 mark 0 mask 1",
+      "ip xfrm policy update src 10.1.0.0/16 dst 10.2.0.0/16 dir out action block priority 4294967295 mark 1 mask 1",
+      "ip route add 10.2.0.0/16 via DEFAULT_GATEWAY dev ITS_INTERFACE src 192.0.2.1",
+    ],
   );
 });
 

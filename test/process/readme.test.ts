@@ -6,6 +6,7 @@ import {
   existsSync,
   mkdirSync,
   mkdtempSync,
+  readdirSync,
   readFileSync,
   rmSync,
   writeFileSync,
@@ -16,39 +17,20 @@ import { after, test } from "node:test";
 import { promisify } from "node:util";
 import { createLab } from "../support/lab.ts";
 import { defaultSearchPath, type Namespace } from "../support/namespace.ts";
+import { block, blocks, commandBlocks, containerBlocks, siteBlocks } from "../support/readme-blocks.ts";
 import { repository } from "../support/repository.ts";
 import type { SiteProcess } from "../support/site-process.ts";
 
-const readme = readFileSync(`${repository}/README.md`, "utf8");
-
-type Block = { readonly language: string; readonly text: string };
-
-const blocks: readonly Block[] = [...readme.matchAll(/^```(\w*)\n(.*?)^```$/gms)].map(
-  ([, language = "", text = ""]) => ({
-    language,
-    text,
-  }),
-);
-const commandBlocks = blocks.filter(({ language }) => language === "sh" || language === "console");
-
-/** The text of the one block of commands that begins so. */
-const block = (beginning: string): string => {
-  const found = commandBlocks.filter(({ text }) => text.startsWith(beginning));
-  assert.equal(found.length, 1, `README.md has ${found.length} blocks that begin with: ${beginning}`);
-  return found[0]?.text ?? "";
-};
-
 const covered = {
+  ...siteBlocks,
   demo: block("scripts/demo"),
   runMoon: block("ENVFILE=moon.env vnf-ipsec run"),
   packages: block("apt-get install"),
   build: block("npm ci"),
   includes: block("cp -r rootfs"),
-  moon: block("install -d -m 700 /etc/vnf-ipsec"),
-  sun: block("cat > sun.env"),
   look: block("ENVFILE=moon.env vnf-ipsec check"),
   runSun: block("ENVFILE=sun.env vnf-ipsec run"),
-  ping: block("ping -c 5"),
+  ping: block("ping -c 5 -I 10.1.0.1 10.2.0.1\nipsec"),
   mistakes: block("$ cat wrong.env"),
   variables: block("vnf-ipsec variables"),
   manualFiles: block("mkdir -p /etc/ipsec.config.d"),
@@ -96,11 +78,15 @@ const runHere = async (text: string, env: Record<string, string> = environment):
   return stdout;
 };
 
-test("every block of commands in the README is run by a test of this file", () => {
-  const unknown = commandBlocks
-    .filter(({ text }) => !Object.values(covered).includes(text))
-    .map(({ text }) => text);
+test("every block of commands in the README is run by a test of this file, or in a container", () => {
+  const known = [covered, containerBlocks].flatMap((blocks) => Object.values(blocks));
+  const unknown = commandBlocks.filter(({ text }) => !known.includes(text)).map(({ text }) => text);
   assert.deepEqual(unknown, []);
+  const scenarios = readdirSync(`${repository}/test/image/scenarios`)
+    .map((name) => readFileSync(`${repository}/test/image/scenarios/${name}`, "utf8"))
+    .join("");
+  const idle = Object.keys(containerBlocks).filter((name) => !scenarios.includes(`containerBlocks.${name}`));
+  assert.deepEqual(idle, ["build"]);
   // A block without a language would escape.
   assert.deepEqual([...new Set(blocks.map(({ language }) => language))].sort(), ["console", "sh", "text"]);
 });
@@ -117,6 +103,20 @@ test("the packages of the README are those that the tests run on, and the servic
   );
   const said = await runHere(covered.packages, { ...environment, PATH: `${fakes}${delimiter}${searchPath}` });
   assert.match(said, /^strongswan-starter: /m);
+});
+
+test("the README builds the image under the name by which it runs it", async () => {
+  const fakes = `${clone}/fakes-docker`;
+  const calls = `${clone}/docker-calls`;
+  writeProgram(
+    `${fakes}/docker`,
+    `echo "$*" >> '${calls}'\ncase $1 in images) echo sha256:1 ;; image) echo 1000000 ;; esac`,
+  );
+  await runHere(containerBlocks.build, { ...environment, PATH: `${fakes}${delimiter}${searchPath}` });
+  assert.match(
+    readFileSync(calls, "utf8"),
+    /^build .*--build-arg BASE=alpine:\S+ --tag openvnf\/vnf-ipsec .*\.$/m,
+  );
 });
 
 test("the build of the README gives a command that needs nothing but Node", {
@@ -136,7 +136,7 @@ test("the build of the README gives a command that needs nothing but Node", {
   assert.equal(await runHere("vnf-ipsec --version"), `${version}\n`);
 });
 
-test("the quick start makes a tunnel that a ping crosses, and status shows it", {
+test("without a container the quick start makes a tunnel that a ping crosses", {
   timeout: 120_000,
 }, async () => {
   await using lab = await createLab();
@@ -270,7 +270,9 @@ test("what the pages name exists: files, anchors, scripts, variables", () => {
     "README.md",
     "CONTRIBUTING.md",
     "CHANGELOG.md",
-    ...["architecture", "migration", "promises", "troubleshooting"].map((name) => `docs/${name}.md`),
+    ...["architecture", "containers", "migration", "promises", "troubleshooting"].map(
+      (name) => `docs/${name}.md`,
+    ),
   ];
   const missing: string[] = [];
   for (const page of pages) {
