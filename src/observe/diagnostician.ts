@@ -93,7 +93,7 @@ export const createDiagnostician = (): Diagnostician => {
     }
     if (!finding.precise && subject !== undefined && subject.told !== "nothing") return undefined;
     const told = finding.precise ? "precise" : "vague";
-    if (subject?.finding?.cause === finding.cause) {
+    if (subject?.finding !== undefined && isKnown(finding, subject.finding)) {
       subject.told = told;
       return undefined;
     }
@@ -138,6 +138,11 @@ const whom = (line: CharonLine, sa: Pick<IkeSaContext, "connection" | "peer">): 
 
 const optional = (fields: { readonly [name in keyof Whom]?: Whom[name] | undefined }): Whom =>
   Object.fromEntries(Object.entries(fields).filter(([, value]) => value !== undefined));
+
+/** The same cause; or, in a further attempt, a vague one that blames the same variable first as a precise one. */
+const isKnown = (finding: Finding, known: Finding): boolean =>
+  finding.cause === known.cause ||
+  (!finding.precise && known.precise && finding.variables[0] === known.variables[0]);
 
 /** What charon mends by itself is kept apart: it must not displace a failure, nor return after each one. */
 const keyOf = (finding: Finding): string => {

@@ -54,6 +54,8 @@ export const createMonitor = (options: MonitorOptions): Monitor => {
   const ikeRekeys = new Map<string, number>();
   let daemon: Observed["daemon"] = { state: "starting", since: startedAt, restarts: 0 };
   let lives = 0;
+  let followedLife = 0;
+  let silentSince: number | undefined;
   let vici: ViciClient | undefined;
   let listing: Promise<Listing | undefined> | undefined;
 
@@ -156,6 +158,7 @@ export const createMonitor = (options: MonitorOptions): Monitor => {
         const { version } = await connection.request("version");
         if (typeof version === "string") daemon = { ...daemon, version };
         vici = connection;
+        followedLife = life;
         await look();
         await connection.closed;
       } catch (error) {
@@ -190,6 +193,7 @@ export const createMonitor = (options: MonitorOptions): Monitor => {
   const observe = async (): Promise<Observed> => {
     const listed = daemon.state === "running" ? await look() : undefined;
     const isSilent = daemon.state === "running" && listed === undefined;
+    silentSince = isSilent ? (silentSince ?? Date.now()) : undefined;
     const { gateway, manual } = options.planned();
     return {
       now: Date.now(),
@@ -198,7 +202,7 @@ export const createMonitor = (options: MonitorOptions): Monitor => {
       dataplane: options.dataplane,
       manual,
       gateway,
-      daemon: isSilent ? { ...daemon, state: "unresponsive" } : daemon,
+      daemon: silentSince === undefined ? daemon : silent(silentSince),
       ...(listed ?? nothing),
       ledger,
       handshakes,
@@ -210,6 +214,10 @@ export const createMonitor = (options: MonitorOptions): Monitor => {
       })),
     };
   };
+
+  /** One that was never heard of is not hung. */
+  const silent = (since: number): Observed["daemon"] =>
+    followedLife === lives ? { ...daemon, state: "unresponsive", since } : { ...daemon, state: "starting" };
 
   return {
     daemonStarted: (pid) => {

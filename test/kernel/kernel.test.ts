@@ -11,15 +11,15 @@ import { sharedGuest } from "./guest/shared-guest.ts";
 // In the guest, where the processor is emulated, the program as it is shipped starts in a fraction of the time.
 before(() => execFileSync(process.execPath, ["scripts/build.ts"]));
 
-const guests = sharedGuest();
+const guests = sharedGuest("agent");
 after(() => guests.powerOff());
 
-for (const scenario of findScenarios())
+for (const scenario of findScenarios("kernel"))
   test(scenario.title, { concurrency: true }, (context) =>
     guests.lend(scenario.ownBoot, (guest) => conductScenario(context, guest, scenario)),
   );
 
 test("there are scenarios, and nothing that they wrote is on the host", () => {
-  assert.ok(findScenarios().length > 0);
+  assert.ok(findScenarios("kernel").length > 0);
   assert.deepEqual(marks.filter(existsSync), []);
 });

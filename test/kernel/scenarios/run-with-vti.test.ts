@@ -1,24 +1,22 @@
 // limit: 300 seconds
 import assert from "node:assert/strict";
 import process from "node:process";
-import { test } from "node:test";
-import { createLab, type Lab } from "../../support/lab.ts";
+import { suite, test } from "node:test";
+import { createLab } from "../../support/lab.ts";
 import type { Site } from "../../support/site.ts";
 import { vtiEnvironment } from "../../support/vti-environment.ts";
 import { waitFor } from "../../support/wait-for.ts";
+import { isPatientlyReady, patience } from "./patience.ts";
 
 process.env.VNF_IPSEC_COMMAND = "node dist/vnf-ipsec";
-
-const withLab = async (body: (lab: Lab) => Promise<void>): Promise<void> => {
-  await using lab = await createLab();
-  await body(lab);
-};
 
 const linkExists = async (site: Site): Promise<boolean> =>
   (await site.exec(["ip", "link", "show", "dev", "vti42"])).exitCode === 0;
 
-test("run without its virtual interface, or with one of another key, says what to do and changes nothing", () =>
-  withLab(async ({ moon, sun }) => {
+suite("run and its virtual interface", { concurrency: true }, () => {
+  test("run without its virtual interface, or with one of another key, says what to do and changes nothing", async () => {
+    await using lab = await createLab();
+    const { moon, sun } = lab;
     const before = await moon.snapshot();
     const missing = moon.gateway(vtiEnvironment(moon, sun));
     assert.equal((await missing.exited).exitCode, 69);
@@ -29,13 +27,14 @@ test("run without its virtual interface, or with one of another key, says what t
     const other = moon.gateway(vtiEnvironment(moon, sun));
     assert.equal((await other.exited).exitCode, 69);
     assert.match(other.stderr(), /vti42 has other ends or another key/);
-  }));
+  });
 
-test("run --with-init makes the interface, puts back what others take from it, and removes it at the end", () =>
-  withLab(async ({ moon, sun }) => {
+  test("run --with-init makes the interface, puts back what others take from it, and removes it at the end", async () => {
+    await using lab = await createLab();
+    const { moon, sun } = lab;
     const before = await moon.snapshot();
     const gateway = moon.gateway(vtiEnvironment(moon, sun), { args: ["run", "--with-init"] });
-    await gateway.waitForRecord((record) => record["event"] === "ready");
+    await isPatientlyReady(gateway);
     for (const theft of [
       ["ip", "route", "delete", "10.2.0.0/24", "dev", "vti42"],
       ["ip", "link", "delete", "dev", "vti42"],
@@ -47,7 +46,7 @@ test("run --with-init makes the interface, puts back what others take from it, a
           const { stdout } = await moon.exec(["ip", "route", "show", "dev", "vti42"]);
           return /10\.2\.0\.0\/24/.test(stdout) ? true : undefined;
         },
-        { explain: gateway.output },
+        { explain: gateway.output, ...patience },
       );
     }
     assert.ok(gateway.records().some((record) => record["event"] === "interface-mended"));
@@ -55,4 +54,5 @@ test("run --with-init makes the interface, puts back what others take from it, a
     assert.equal((await gateway.exited).exitCode, 0);
     assert.equal(await linkExists(moon), false);
     assert.deepEqual(await moon.snapshot(), before);
-  }));
+  });
+});

@@ -35,3 +35,10 @@ test("a journal that is broken holds nothing, and is no obstacle", () => {
     assert.deepEqual(openJournal(path).entries(), [["true"]]);
   }
 });
+
+test("what is done a second time is to be taken back once", () => {
+  const journal = openJournal(join(directory, "twice.json"));
+  journal.add(["ip", "link", "del", "vti42"]);
+  journal.add(["ip", "link", "del", "vti42"]);
+  assert.deepEqual(journal.entries(), [["ip", "link", "del", "vti42"]]);
+});

@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { buildGateway } from "../../../src/gateway/from-settings.ts";
 import type { VirtualInterface } from "../../../src/gateway/virtual-interface.ts";
-import type { InterfaceState, LinkState } from "../../../src/host/inspect-interface.ts";
+import type { InterfaceState, LinkState, RouteState } from "../../../src/host/inspect-interface.ts";
 import { mismatch, modulesFor, planVirtualInterface } from "../../../src/host/plan-virtual-interface.ts";
 import { pasteable } from "../../../src/host/step.ts";
 import { parseSettings } from "../../../src/settings/parse-settings.ts";
@@ -51,11 +51,16 @@ const rightLink: LinkState = {
   isUp: true,
 };
 
+const route = (destination: string, ...attributes: readonly string[]): RouteState => ({
+  destination,
+  words: [destination, ...attributes],
+});
+
 /** The interface of `interfaceOf()` as iproute2 shows it. */
 const right: InterfaceState = {
   link: rightLink,
   addresses: [{ local: "169.254.10.1", peer: "169.254.10.2", prefixLength: 32 }],
-  routes: ["10.2.0.0/16", "10.3.0.7"],
+  routes: [route("10.2.0.0/16"), route("10.3.0.7")],
   sysctls: sysctls({}),
   modules,
 };
@@ -158,6 +163,12 @@ test("the undo of a removal makes the interface again with all that was on it", 
       { local: "169.254.10.1", peer: "169.254.10.2", prefixLength: 32 },
       { local: "fe80::5efe:c000:201", prefixLength: 64 },
     ],
+    routes: [
+      route("10.2.0.0/16", "proto", "static", "src", "10.1.0.1", "metric", "50"),
+      // The kernel's own, which comes and goes with the address.
+      { destination: "169.254.10.8/30" },
+      route("10.3.0.7"),
+    ],
     sysctls: sysctls({ "default/disable_policy": "0", "vti42/rp_filter": "2", "default/rp_filter": "2" }),
   };
   const removal = plan(interfaceOf(), state).indexOf("ip link delete dev vti42");
@@ -172,7 +183,7 @@ test("the undo of a removal makes the interface again with all that was on it", 
       "ip address add 169.254.10.1 peer 169.254.10.2/32 dev vti42",
       "ip address add 169.254.10.9/30 dev vti42",
       "ip route add 10.3.0.7 dev vti42",
-      "ip route add 10.2.0.0/16 dev vti42",
+      "ip route add 10.2.0.0/16 proto static src 10.1.0.1 metric 50 dev vti42",
     ],
   );
 });
@@ -200,7 +211,7 @@ test("whatever alone differs is changed in place, and back", () => {
       "ip address delete 169.254.10.1 peer 169.254.10.2 dev vti42",
     ],
     [
-      { ...right, routes: ["10.3.0.7"] },
+      { ...right, routes: [route("10.3.0.7")] },
       "ip route add 10.2.0.0/16 dev vti42",
       "ip route delete 10.2.0.0/16 dev vti42",
     ],
@@ -218,7 +229,7 @@ test("whatever alone differs is changed in place, and back", () => {
 test("what others have put on the interface stays", () => {
   const addresses = [...right.addresses, { local: "169.254.99.1", prefixLength: 30 }];
   assert.deepEqual(
-    plan(interfaceOf(), { ...right, addresses, routes: [...right.routes, "10.9.0.0/16"] }),
+    plan(interfaceOf(), { ...right, addresses, routes: [...right.routes, route("10.9.0.0/16")] }),
     [],
   );
 });
@@ -253,8 +264,8 @@ test("without an address, routes or MTU none is set", () => {
 
 test("a route for everything in one family is not the one of the other", () => {
   const vti = interfaceOf({ IPSEC_VTI_STATICROUTES: "0.0.0.0/0" });
-  assert.deepEqual(plan(vti, { ...right, routes: ["0.0.0.0/0"] }), []);
-  assert.deepEqual(plan(vti, { ...right, routes: ["::/0"] }), ["ip route add 0.0.0.0/0 dev vti42"]);
+  assert.deepEqual(plan(vti, { ...right, routes: [route("0.0.0.0/0")] }), []);
+  assert.deepEqual(plan(vti, { ...right, routes: [route("::/0")] }), ["ip route add 0.0.0.0/0 dev vti42"]);
   assert.deepEqual(plan(vti, { ...right, routes: [] }), ["ip route add 0.0.0.0/0 dev vti42"]);
 });
 

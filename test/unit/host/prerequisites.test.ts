@@ -7,7 +7,7 @@ import { stroke } from "../../../src/backend/stroke/backend.ts";
 import { type ExitCode, exitCodes, Failure } from "../../../src/failure.ts";
 import { missingCapabilities } from "../../../src/host/capabilities.ts";
 import { chooseDataplane } from "../../../src/host/choose-dataplane.ts";
-import { ownerIn } from "../../../src/host/daemon-owner.ts";
+import { daemonUserIn } from "../../../src/host/daemon-user.ts";
 import { requireIncludes } from "../../../src/host/require-includes.ts";
 import { requirePrograms } from "../../../src/host/require-programs.ts";
 import { childEnvironment, createRunProgram } from "../../../src/host/run-program.ts";
@@ -84,12 +84,23 @@ test("the files of the image include what is rendered, and a mounted one that do
   requireIncludes(root);
 });
 
+const ofAlpine = "root:x:0:0:root:/root:/bin/sh\nipsec:x:101:102:ipsec:/var/empty:/sbin/nologin\n";
+const allCapabilities = "CapPrm:\t000001ffffffffff\nCapEff:\t000001ffffffffff\n";
+
 test("files of the daemon belong to the user that it becomes, where there is one", () => {
-  assert.deepEqual(
-    ownerIn("root:x:0:0:root:/root:/bin/sh\nipsec:x:101:102:ipsec:/var/empty:/sbin/nologin\n"),
-    { uid: 101, gid: 102 },
-  );
-  assert.equal(ownerIn("root:x:0:0:root:/root:/bin/sh\nipsec2:x:1:2:::\n"), undefined);
+  assert.deepEqual(daemonUserIn(ofAlpine, allCapabilities), { owner: { uid: 101, gid: 102 }, files: [] });
+  assert.deepEqual(daemonUserIn("root:x:0:0:root:/root:/bin/sh\nipsec2:x:1:2:::\n", allCapabilities), {
+    files: [],
+  });
+});
+
+test("the daemon stays root where becoming another user takes a capability that is missing", () => {
+  for (const bit of [0, 1, 5, 6, 7, 8]) {
+    const effective = (0x1ffffffffffn & ~(1n << BigInt(bit))).toString(16).padStart(16, "0");
+    const { owner, files } = daemonUserIn(ofAlpine, `CapEff:\t${effective}\n`);
+    assert.equal(owner, undefined);
+    assert.match(files[0]?.text ?? "", /user = root\n\tgroup = root/);
+  }
 });
 
 test("children get what they need of our environment, and nothing of ours", () => {

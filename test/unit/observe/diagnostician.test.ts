@@ -66,6 +66,18 @@ test("another cause takes the place of the one before", () => {
   assert.deepEqual(causesOf(diagnostician.active()), ["peer-silent"]);
 });
 
+test("what is vague about the variable that is known to be wrong takes the place of nothing", () => {
+  const diagnostician = createDiagnostician();
+  const attempt = "12[IKE0] <site|1> initiating Main Mode IKE_SA site[1] to 192.0.2.2";
+  const garbage = "15[ENC1] <site|1> invalid HASH_V1 payload length, decryption failed?";
+  const silent = "08[IKE1] <site|1> sending retransmit 3 of request message ID 0, seq 3";
+  const findings = observe(diagnostician, attempt, garbage, attempt, silent, garbage, attempt, silent);
+  assert.deepEqual(causesOf(findings), ["psk-mismatch"]);
+  // Nobody answers the first message: that is another matter than the key.
+  const unanswered = "08[IKE1] <site|1> sending retransmit 3 of request message ID 0, seq 1";
+  assert.deepEqual(causesOf(observe(diagnostician, attempt, unanswered)), ["peer-silent"]);
+});
+
 test("an IKE SA does not mend a tunnel, a CHILD SA does", () => {
   const diagnostician = createDiagnostician();
   observe(diagnostician, initiating("site"), ikeUp, networks, initiating("site"), ikeUp);

@@ -36,15 +36,34 @@ test("a listing that was on its way when an SA went does not bring it back", () 
   const ledger = createLedger();
   ledger.up(sa({ uniqueId: "1" }), 0);
   ledger.down(sa({ uniqueId: "1", bytesOut: 40 }), 1_000);
-  assert.deepEqual(ledger.seen([ikeSa([sa({ uniqueId: "1", bytesOut: 40 })])], 1_001), []);
+  assert.deepEqual(ledger.seen([ikeSa([sa({ uniqueId: "1", bytesOut: 40 })])], 1_001), nothing);
   assert.deepEqual([ledger.of("site").traffic.bytesOut, ledger.of("site").isUp], [40, false]);
+});
+
+const nothing = { came: [], went: [] };
+
+test("a listing that was on its way when an SA came does not take it down", () => {
+  const ledger = createLedger();
+  const told = ledger.told();
+  ledger.up(sa({ uniqueId: "1" }), 1_000);
+  assert.deepEqual(ledger.seen([], 1_001, told), nothing);
+  assert.equal(ledger.of("site").isUp, true);
+  assert.deepEqual(ledger.down(sa({ uniqueId: "1" }), 3_000), { child: "site", upMilliseconds: 2_000 });
+});
+
+test("a tunnel whose SA is missing in a listing has gone, though nobody told of it", () => {
+  const ledger = createLedger();
+  ledger.up(sa({ uniqueId: "1" }), 1_000);
+  const gone = { came: [], went: [{ child: "site", upMilliseconds: 4_000 }] };
+  assert.deepEqual(ledger.seen([], 5_000, ledger.told()), gone);
+  assert.deepEqual(ledger.seen([], 6_000, ledger.told()), nothing);
 });
 
 test("the next charon counts its SAs from one again, and what the dead one's carried is kept", () => {
   const ledger = createLedger();
   ledger.up(sa({ uniqueId: "1", packetsIn: 9 }), 0);
   assert.deepEqual(ledger.daemonEnded(5_000), [{ child: "site", upMilliseconds: 5_000 }]);
-  assert.deepEqual(ledger.seen([ikeSa([sa({ uniqueId: "1", packetsIn: 2 })])], 6_000).length, 1);
+  assert.deepEqual(ledger.seen([ikeSa([sa({ uniqueId: "1", packetsIn: 2 })])], 6_000).came.length, 1);
   assert.deepEqual([ledger.of("site").traffic.packetsIn, ledger.of("site").ups], [11, 2]);
 });
 

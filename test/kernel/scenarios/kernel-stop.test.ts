@@ -1,0 +1,103 @@
+// limit: 400 seconds
+// full limit: 14400 seconds
+import assert from "node:assert/strict";
+import { randomInt } from "node:crypto";
+import process from "node:process";
+import { suite, test } from "node:test";
+import { setTimeout as pause } from "node:timers/promises";
+import { createLab, type Lab } from "../../support/lab.ts";
+import { hasTunnels, tunnelEnvironment, tunnelPsk } from "../../support/our-gateway.ts";
+import type { Peer } from "../../support/peer.ts";
+import { attempts } from "../../support/scale.ts";
+import type { SiteProcess } from "../../support/site-process.ts";
+import { filesOf, processesIn, quantile } from "../../support/traces.ts";
+import { waitFor } from "../../support/wait-for.ts";
+import { isPatientlyReady } from "./patience.ts";
+
+process.env.VNF_IPSEC_COMMAND = "node dist/vnf-ipsec";
+
+suite("a stop on a real kernel", { concurrency: true }, () => {
+  test("ends with 0 in time though one packet in five is lost, the peer has answered the DELETE, and nothing is left", async () => {
+    await using lab = await createLab();
+    const sun = await startPeer(lab);
+    const before = await traces(lab);
+    const took: number[] = [];
+    for (let cycle = 0; cycle < attempts({ usual: 2, full: 200 }); cycle += 1) {
+      const from = sun.output().length;
+      const gateway = startGateway(lab);
+      await isPatientlyReady(gateway);
+      await hasTunnels(gateway);
+      // Every other stop has a clean path.
+      await using _loss =
+        cycle % 2 === 0 ? await lab.disturb({ kind: "drop", percent: 20 }) : new AsyncDisposableStack();
+      const began = performance.now();
+      gateway.signal("SIGTERM");
+      assert.deepEqual(await gateway.exited, { exitCode: 0, signal: null }, gateway.output());
+      const milliseconds = performance.now() - began;
+      assert.ok(milliseconds <= capMilliseconds, `${Math.round(milliseconds)} ms\n${gateway.output()}`);
+      if (cycle % 2 === 1) took.push(milliseconds);
+      await sun.waitForOutput(/received DELETE for IKE_SA[\s\S]*generating INFORMATIONAL response/, { from });
+      await isForgotten(sun, from);
+      assert.deepEqual(await traces(lab), before);
+    }
+    assert.ok(quantile(took, 0.99) <= ruleMilliseconds, `p99 of ${took.map(Math.round)} ms`);
+  });
+
+  test("at any moment of the start leaves nothing behind either, and no SA at the peer", async () => {
+    await using lab = await createLab();
+    const sun = await startPeer(lab);
+    const before = await traces(lab);
+    const began = performance.now();
+    const first = startGateway(lab);
+    await isPatientlyReady(first);
+    await hasTunnels(first);
+    const startMilliseconds = performance.now() - began;
+    first.signal("SIGTERM");
+    assert.equal((await first.exited).exitCode, 0);
+    assert.deepEqual(await traces(lab), before);
+    for (let attempt = 0; attempt < attempts({ usual: 3, full: 200 }); attempt += 1) {
+      const offset = randomInt(Math.round(startMilliseconds * 1.1));
+      const from = sun.output().length;
+      const gateway = startGateway(lab);
+      await pause(offset);
+      gateway.signal("SIGTERM");
+      const signalled = performance.now();
+      const { exitCode, signal } = await gateway.exited;
+      const milliseconds = performance.now() - signalled;
+      const where = `SIGTERM after ${offset} ms, end after ${Math.round(milliseconds)}\n${gateway.output()}`;
+      assert.ok(milliseconds <= capMilliseconds, where);
+      // Before Node has installed its handlers the signal kills it, which nobody can help; nothing is changed then.
+      if (signal === "SIGTERM") assert.equal(gateway.output(), "", where);
+      else assert.equal(exitCode, 0, where);
+      assert.deepEqual(await traces(lab), before, where);
+      await isForgotten(sun, from);
+    }
+  });
+});
+
+/**
+ * Two seconds as a rule and five at most are the promise. Here each program that is run on the way takes several times
+ * as long to start, as does all that Node does.
+ */
+const ruleMilliseconds = 5_000;
+const capMilliseconds = 10_000;
+
+const startPeer = ({ sun }: Lab): Promise<Peer> =>
+  sun.peer({ connections: [{ psk: Buffer.from(tunnelPsk) }] });
+
+const startGateway = ({ moon, sun }: Lab): SiteProcess =>
+  moon.gateway(tunnelEnvironment(moon, sun, { IPSEC_DATAPLANE: "kernel", IPSEC_START: "route,start" }));
+
+const traces = async ({ moon }: Lab) => ({
+  network: await moon.snapshot(),
+  files: await filesOf(moon),
+  processes: ["charon", "starter"].flatMap((program) => processesIn(moon, program)),
+});
+
+/** A half-open SA, whose initiator went before it was authenticated, times out by itself (RFC 7296 §2.4). */
+const isForgotten = (peer: Peer, from: number): Promise<true> =>
+  waitFor(
+    "the peer to hold no established IKE SA",
+    async () => ((await peer.sas()).some(({ fields }) => fields.state === "ESTABLISHED") ? undefined : true),
+    { explain: () => peer.output().slice(from) },
+  );
