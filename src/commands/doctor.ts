@@ -15,6 +15,7 @@ import { loadTemplates } from "../load-templates.ts";
 import { createLog } from "../observe/log.ts";
 import { createJsonScrubber, createScrubber } from "../observe/scrub.ts";
 import { type Secret, secret } from "../secret.ts";
+import { unwrapped } from "../settings/environment.ts";
 import { definitionOf, variableNames } from "../settings/variables.ts";
 import type { Context } from "./context.ts";
 import { type InspectedSettings, inspectSettings } from "./load-settings.ts";
@@ -119,7 +120,8 @@ const secretsIn = ({ environment, settings }: InspectedSettings): readonly Secre
     .flatMap((name) => {
       const given = environment.get(name);
       if (given === undefined || given.isUnreadable) return [];
-      return [secret(given.bytes ?? new TextEncoder().encode(given.text))];
+      const forms = given.bytes === undefined ? [given.text, unwrapped(given.text).text] : [given.bytes];
+      return forms.map((form) => secret(typeof form === "string" ? new TextEncoder().encode(form) : form));
     }),
   ...(settings?.connections ?? []).map(({ IPSEC_PSK }) => IPSEC_PSK),
 ];

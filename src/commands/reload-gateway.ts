@@ -73,10 +73,11 @@ const replacePlan = async (
   running.secrets = [...secretsOf(previous.settings), ...secretsOf(settings)];
   const written = files.write(plan);
   try {
-    await moveRoutes();
     await moveDiscardPolicies(dataplane, plan.gateway, effects);
+    await moveRoutes();
   } catch (error) {
     written.rollBack();
+    await moveDiscardPolicies(dataplane, previous.gateway, effects);
     throw error;
   }
   written.commit();

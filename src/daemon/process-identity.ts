@@ -28,10 +28,13 @@ const readStat = (
     const text = readFileSync(`/proc/${pid}/stat`, "utf8");
     const fields = text.slice(text.lastIndexOf(")") + 2).split(" ");
     const [state = "", parent = ""] = fields;
-    return /[ZX]/.test(state)
+    return /[ZX]/.test(state) && !hasOtherThreads(pid)
       ? undefined
       : { pid: Number.parseInt(text, 10), parent, startTicks: fields[19] ?? "" };
   } catch {
     return undefined;
   }
 };
+
+/** A process that is killed is a zombie before the last of its threads has let go of its sockets. */
+const hasOtherThreads = (pid: string): boolean => readdirSync(`/proc/${pid}/task`).length > 1;

@@ -25,6 +25,22 @@ export const createDiagnostician = (): Diagnostician => {
   const context = createCharonContext();
   const subjects = new Map<string, Subject>();
   const pendings = new WeakMap<IkeSaContext, Pending>();
+  /** Numbers of the IKE SAs that were established last, by connection; charon counts up. */
+  const established = new Map<string, number>();
+
+  const noteSuccess = (milestone: Milestone, line: CharonLine, sa: IkeSaContext | undefined): void => {
+    if (milestone.kind === "daemon-started") established.clear();
+    if (milestone.kind !== "ike-up" || line.kind !== "charon") return;
+    if (sa?.connection !== undefined && line.saId !== undefined) established.set(sa.connection, line.saId);
+  };
+
+  /** What is still said of an attempt that began before the one that succeeded is no news. */
+  const isOvertaken = (line: CharonLine, sa: IkeSaContext | undefined): boolean =>
+    line.kind === "charon" &&
+    line.saId !== undefined &&
+    sa?.connection !== undefined &&
+    !sa.established &&
+    line.saId < (established.get(sa.connection) ?? 0);
 
   const settle = (milestone: Milestone, sa: IkeSaContext | undefined): void => {
     if (sa !== undefined) pendings.delete(sa);
@@ -106,8 +122,11 @@ export const createDiagnostician = (): Diagnostician => {
     observe: (line) => {
       const milestone = context.note(line);
       const sa = context.ikeSa(line);
-      if (milestone !== undefined) settle(milestone, sa);
-      const finding = judge(line, sa);
+      if (milestone !== undefined) {
+        noteSuccess(milestone, line, sa);
+        settle(milestone, sa);
+      }
+      const finding = isOvertaken(line, sa) ? undefined : judge(line, sa);
       return finding && admit(finding);
     },
     active: () => [...subjects.values()].flatMap(({ finding }) => (finding === undefined ? [] : [finding])),

@@ -1,3 +1,4 @@
+import process from "node:process";
 import type { TestContext } from "node:test";
 import type { Guest } from "./guest.ts";
 import { guestFailure, type Mirror, mirrorTests } from "./mirror.ts";
@@ -20,7 +21,7 @@ export const conductScenario = async (
     },
     (limitSeconds + graceSeconds) * 1000,
   );
-  guest.request({ scenario: file, limitSeconds });
+  guest.request({ scenario: file, limitSeconds, full: process.env["VNF_IPSEC_TEST_FULL"] ?? "" });
   const told = await follow(guest, mirror);
   clearTimeout(patience);
   const gone = hung

@@ -2,7 +2,12 @@
 export const portName = "vnf-ipsec.scenarios";
 
 /** What the host asks of the guest, one JSON object a line. The end of the stream asks it to power off. */
-export type Request = { readonly scenario: string; readonly limitSeconds: number };
+export type Request = {
+  readonly scenario: string;
+  readonly limitSeconds: number;
+  /** VNF_IPSEC_TEST_FULL of the host; empty without it. */
+  readonly full: string;
+};
 
 /** How one test ended, in the guest's own words. */
 export type Outcome =

@@ -1,3 +1,4 @@
+import process from "node:process";
 import { finished } from "node:stream/promises";
 import { run } from "node:test";
 import { inspect } from "node:util";
@@ -8,6 +9,7 @@ type Report = (event: GuestEvent) => void;
 
 /** Runs one file in a process of its own and tells what happens; whatever differs from `clean` afterwards is a problem. */
 export const runScenario = async (request: Request, clean: State, report: Report): Promise<void> => {
+  process.env["VNF_IPSEC_TEST_FULL"] = request.full;
   const problems = await runFile(request, report);
   const left = (await leftovers(clean)).map((fact) => `left behind: ${fact}`);
   report({ kind: "scenario ended", problems: [...problems, ...left] });

@@ -2,7 +2,7 @@
 // full limit: 3600 seconds
 import assert from "node:assert/strict";
 import process from "node:process";
-import { suite, test } from "node:test";
+import { before, suite, test } from "node:test";
 import { createLab } from "../../support/lab.ts";
 import type { Namespace } from "../../support/namespace.ts";
 import { installRefusingPrograms, refusal } from "../../support/refusing-programs.ts";
@@ -10,8 +10,12 @@ import { attempts } from "../../support/scale.ts";
 import type { Site } from "../../support/site.ts";
 import type { Environment, LogRecord } from "../../support/site-process.ts";
 import { vtiEnvironment } from "../../support/vti-environment.ts";
+import { command } from "../guest/command.ts";
 
 process.env.VNF_IPSEC_COMMAND = "node dist/vnf-ipsec";
+
+// It makes a device in every network namespace as it is loaded, and keeps it.
+before(() => command("modprobe", "ip_vti"));
 
 /** One `init`: how it ended, what it said, and how many changes it counted. */
 const init = async (site: Site, environment: Environment) => {

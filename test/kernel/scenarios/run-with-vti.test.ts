@@ -1,14 +1,18 @@
 // limit: 300 seconds
 import assert from "node:assert/strict";
 import process from "node:process";
-import { suite, test } from "node:test";
+import { before, suite, test } from "node:test";
 import { createLab } from "../../support/lab.ts";
 import type { Site } from "../../support/site.ts";
 import { vtiEnvironment } from "../../support/vti-environment.ts";
 import { waitFor } from "../../support/wait-for.ts";
+import { command } from "../guest/command.ts";
 import { isPatientlyReady, patience } from "./patience.ts";
 
 process.env.VNF_IPSEC_COMMAND = "node dist/vnf-ipsec";
+
+// It makes a device in every network namespace as it is loaded, and keeps it.
+before(() => command("modprobe", "ip_vti"));
 
 const linkExists = async (site: Site): Promise<boolean> =>
   (await site.exec(["ip", "link", "show", "dev", "vti42"])).exitCode === 0;
