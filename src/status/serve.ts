@@ -22,7 +22,7 @@ export type ServeOptions = {
   readonly secrets: () => readonly Secret[];
 };
 
-/** Answers on the gateway's socket, where there is everything, and over TCP, where there is no detail of a peer. */
+/** Answers on the gateway's socket, where there is everything, and over TCP what probes and Prometheus ask. */
 export const serveStatus = async (
   monitor: Monitor,
   { address, secrets }: ServeOptions,

@@ -1,10 +1,12 @@
 import assert from "node:assert/strict";
 import { suite, test } from "node:test";
 import { ask, readinessOf, statusOf } from "../support/ask-gateway.ts";
+import { linesOf } from "../support/environment-file.ts";
 import { createLab, type Lab } from "../support/lab.ts";
 import { diagnoses, isReady, reload, stop, tunnelEnvironment, tunnelPsk } from "../support/our-gateway.ts";
 import type { Environment, SiteProcess } from "../support/site-process.ts";
 import { assertDiagnosed, assertMended, assertToldOnce, type Verdict } from "../support/verdict.ts";
+import { waitFor } from "../support/wait-for.ts";
 
 const psk = Buffer.from(tunnelPsk);
 
@@ -115,6 +117,30 @@ test("a stranger who calls is told, and is no reason against being ready", async
   assert.equal(await stop(moon), 0);
 });
 
+test("of a connection that a reload takes away no failure is told any more", async () => {
+  await using lab = await createLab();
+  const named = (name: string) => ({ IPSEC_NAME: name, IPSEC_START: "start" });
+  const write = (name: string) =>
+    lab.moon.writeFile("/etc/moon.env", linesOf(tunnelEnvironment(lab.moon, lab.sun, named(name))), 0o600);
+  await write("site");
+  const moon = lab.moon.gateway({ ENVFILE: "/etc/moon.env" });
+  await isReady(moon);
+  await assertDiagnosed(lab.moon, moon, peerSilent);
+  await write("berlin");
+  await reload(moon);
+  const { connections, failures, reasons } = await statusOf(lab.moon);
+  assert.deepEqual(
+    connections.map(({ name }) => name),
+    ["berlin"],
+  );
+  assert.deepEqual(
+    failures.filter(({ connection }) => connection !== "berlin"),
+    [],
+  );
+  assert.match(reasons.join(), /^berlin to /);
+  assert.equal(await stop(moon), 0);
+});
+
 const unknownConnection = {
   cause: "connection-unknown",
   variables: ["IPSEC_REMOTEIP", "IPSEC_LOCALIP", "IPSEC_KEYEXCHANGE"],
@@ -194,6 +220,9 @@ suite("what is wrong in mounted files is told, and no more after a reload of cor
       await assertDiagnosed(lab.moon, moon, verdict);
       await mount([], goodSecrets);
       await reload(moon);
+      await waitFor("the connection to be loaded", async () =>
+        (await statusOf(lab.moon)).connections.some(({ name }) => name === "site") ? true : undefined,
+      );
       // Of a mounted connection charon alone decides when it tries again.
       await lab.sun.exec(["swanctl", "--initiate", "--child", "site", "--timeout", "1"]);
       await assertMended(lab.moon);

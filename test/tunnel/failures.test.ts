@@ -286,6 +286,8 @@ suite("what does not fit is told once, with its cause, and no more once it fits"
         await assertTold(moon, finding);
         await assertShown(lab.moon, finding);
         await sun.load(agreeing);
+        // Its attempts under the old configuration would take a while to end.
+        await lab.sun.exec(["swanctl", "--terminate", "--ike", "site", "--force"]);
         await initiate();
         await assertMended(lab.moon);
         assertToldOnce(moon, finding);

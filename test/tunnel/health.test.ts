@@ -3,6 +3,7 @@ import process from "node:process";
 import { suite, test } from "node:test";
 import type { GatewayStatus } from "../../src/status/status-schema.ts";
 import { ask, command, isShownReady, readinessOf, statusOf } from "../support/ask-gateway.ts";
+import { linesOf } from "../support/environment-file.ts";
 import { createLab, type Lab } from "../support/lab.ts";
 import { isReady, reload, stop, tunnelEnvironment, tunnelPsk } from "../support/our-gateway.ts";
 import type { Environment, SiteProcess } from "../support/site-process.ts";
@@ -135,11 +136,6 @@ suite("health", { concurrency: 3 }, () => {
     assert.equal(await stop(moon), 0);
   });
 });
-
-const linesOf = (environment: Environment): string =>
-  Object.entries(environment)
-    .map(([name, value]) => `${name}='${value}'\n`)
-    .join("");
 
 type Fetched = { readonly status: number; readonly type: string | null; readonly body: string };
 

@@ -6,14 +6,7 @@ import { command } from "../../kernel/guest/command.ts";
 import { repository } from "../../support/repository.ts";
 import { noNetwork, runContainer } from "../support/container.ts";
 import { imageName } from "../support/image-name.ts";
-
-const tunnel = {
-  IPSEC_LOCALIP: "192.0.2.1",
-  IPSEC_REMOTEIP: "192.0.2.2",
-  IPSEC_LOCALNET: "10.1.0.0/24",
-  IPSEC_REMOTENET: "10.2.0.0/24",
-  IPSEC_PSK: "a pre-shared key of more than twenty bytes",
-};
+import { loneTunnel } from "../support/lone-tunnel.ts";
 
 const inspect = async (): Promise<{ Size: number; Config: Record<string, unknown>; Healthcheck: unknown }> =>
   JSON.parse(await command("podman", "image", "inspect", imageName))[0];
@@ -48,18 +41,21 @@ test("nothing that builds is in the image, no cache and no list of packages, and
 
 test("render works as somebody without privileges, on a read-only root without a network", async () => {
   const flags = ["--user", "1000:1000", "--cap-drop=ALL", "--read-only", "--read-only-tmpfs=false"];
-  const { exitCode, stdout, stderr } = await runContainer(noNetwork, tunnel, { flags, args: ["render"] });
+  const { exitCode, stdout, stderr } = await runContainer(noNetwork, loneTunnel, { flags, args: ["render"] });
   assert.equal(exitCode, 0, stderr);
   assert.match(stdout, /leftsubnet=10\.1\.0\.0\/24/);
 });
 
 test("a wrong environment ends the container in 78", async () => {
-  const { exitCode, stderr } = await runContainer(noNetwork, { ...tunnel, IPSEC_REMOTENET: "10.2.0.0/33" });
+  const { exitCode, stderr } = await runContainer(noNetwork, {
+    ...loneTunnel,
+    IPSEC_REMOTENET: "10.2.0.0/33",
+  });
   assert.equal(exitCode, 78, stderr);
   assert.match(stderr, /error: IPSEC_REMOTENET/);
 });
 
 test("a wrong command line ends the container in 64", async () => {
-  const { exitCode } = await runContainer(noNetwork, tunnel, { args: ["rum"] });
+  const { exitCode } = await runContainer(noNetwork, loneTunnel, { args: ["rum"] });
   assert.equal(exitCode, 64);
 });

@@ -24,10 +24,8 @@ export const openContainerHost = async (site?: Namespace): Promise<ContainerHost
   const ended = once(holder, "close");
   await Promise.race([once(holder.stdout, "data"), ended]);
   if (holder.exitCode !== null) throw new Error("cannot make a host of containers");
-  const inside = [
-    ...[`--target=${holder.pid}`, "--net", "--mount"],
-    `--pid=/proc/${holder.pid}/ns/pid_for_children`,
-  ];
+  const pidNamespace = `/proc/${holder.pid}/ns/pid_for_children`;
+  const inside = [`--target=${holder.pid}`, "--net", "--mount", `--pid=${pidNamespace}`];
   const start: ContainerHost["start"] = (script, environment = {}) =>
     startProcess({
       label: script.trim(),

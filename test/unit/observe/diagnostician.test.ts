@@ -78,6 +78,23 @@ test("what is vague about the variable that is known to be wrong takes the place
   assert.deepEqual(causesOf(observe(diagnostician, attempt, unanswered)), ["peer-silent"]);
 });
 
+test("an attempt that began before the one that succeeded tells nothing any more, a later one does", () => {
+  const diagnostician = createDiagnostician();
+  const garbage = (saId: number) =>
+    `15[ENC1] <site|${saId}> invalid HASH_V1 payload length, decryption failed?`;
+  observe(diagnostician, "12[IKE0] <site|1> initiating Main Mode IKE_SA site[1] to 192.0.2.2", garbage(1));
+  observe(
+    diagnostician,
+    "12[IKE0] <site|2> IKE_SA site[2] established between 192.0.2.1[moon]...192.0.2.2[sun]",
+    "12[IKE0] <site|2> CHILD_SA site{1} established with SPIs c1_i c2_o and TS 10.1.0.0/24 === 10.2.0.0/24",
+  );
+  assert.deepEqual(observe(diagnostician, garbage(1)), []);
+  assert.deepEqual(diagnostician.active(), []);
+  assert.deepEqual(causesOf(observe(diagnostician, garbage(3))), ["psk-mismatch"]);
+  observe(diagnostician, "00[DMN1] Starting IKE charon daemon (strongSwan 5.9.8, Linux 6.1.0, x86_64)");
+  assert.deepEqual(causesOf(observe(diagnostician, garbage(1))), ["psk-mismatch"]);
+});
+
 test("an IKE SA does not mend a tunnel, a CHILD SA does", () => {
   const diagnostician = createDiagnostician();
   observe(diagnostician, initiating("site"), ikeUp, networks, initiating("site"), ikeUp);
