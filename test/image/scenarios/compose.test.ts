@@ -1,7 +1,7 @@
 // limit: 900 seconds
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { isPatientlyReady } from "../../kernel/scenarios/patience.ts";
+import { isPatientlyReady, patience } from "../../kernel/scenarios/patience.ts";
 import { containerBlocks } from "../../support/readme-blocks.ts";
 import { waitFor } from "../../support/wait-for.ts";
 import { openContainerHost } from "../support/container-host.ts";
@@ -30,6 +30,7 @@ test("the Compose file comes up with one command, is healthy, carries a ping thr
     await isPatientlyReady(host.logs(container));
     await host.run(`podman healthcheck run ${container}`);
   }
+  await host.logs("compose_moon_1").waitForOutput(/CHILD_SA \S+ established/, patience);
   assert.match(await run(ping), /[1-3] (packets )?received/);
   const moon = await host.run("podman exec compose_moon_1 sh -c 'vnf-ipsec status; cat /proc/1/status'");
   assert.match(moon, /^site .*\bup\b/m);
