@@ -240,7 +240,8 @@ const filesOf = async (lab: Lab): Promise<Files> => {
   const names = await readdir(etc, { recursive: true, withFileTypes: true });
   const entries = names
     .filter(
-      (entry) => entry.isFile() && /\/etc\/(?:ipsec|strongswan|swanctl)/.test(join(entry.parentPath, entry.name)),
+      (entry) =>
+        entry.isFile() && /\/etc\/(?:ipsec|strongswan|swanctl)/.test(join(entry.parentPath, entry.name)),
     )
     .map(async (entry) => {
       const path = join(entry.parentPath, entry.name);
