@@ -73,10 +73,16 @@ export const continuousPing = (
         throw new Error(`${running.label} had ended by itself: ${running.output()}`);
       }
       await running.exited;
-      return summarize(running.stdout(), startMs, endMs);
+      return withoutTheLast(summarize(running.stdout(), startMs, endMs));
     },
   };
 };
+
+/** A request that was under way when ping was stopped is neither sent nor lost. */
+const withoutTheLast = (result: PingResult): PingResult =>
+  result.missing.at(-1) === result.sent
+    ? { ...result, sent: result.sent - 1, missing: result.missing.slice(0, -1) }
+    : result;
 
 /** `-D` prints the time of each answer, `-O` a line for each that is late, by which requests are counted on the way. */
 const pingArgv = (
