@@ -14,6 +14,8 @@ export type Supervision = {
   readonly start: () => Omit<StartOptions, "isStopping">;
   /** Has a charon that has just started load its connections. */
   readonly load: (charon: Charon) => Promise<void>;
+  /** Names of the CHILD SAs to bring up once, because a predecessor that was killed may have had them up. */
+  readonly restore: readonly string[];
   /** Names of the CHILD SAs that must be up; a reload changes them. */
   readonly expectedUp: () => readonly string[];
   /** Reads everything again and has charon follow. */
@@ -35,7 +37,7 @@ export const supervise = async (supervision: Supervision): Promise<void> => {
   const { log, control } = supervision;
   const deaths: number[] = [];
   const reloads = reloadRequests(control);
-  let restore: ReadonlySet<string> = new Set();
+  let restore: ReadonlySet<string> = new Set(supervision.restore);
   while (!control.isStopping()) {
     const startedAt = performance.now();
     const started = await startCharon({ ...supervision.start(), isStopping: control.isStopping });

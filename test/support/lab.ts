@@ -14,6 +14,7 @@ import {
   type SiteName,
   siteNames,
 } from "./topology.ts";
+import { waitFor } from "./wait-for.ts";
 
 export type SiteRequest = {
   /** CIDRs of the protected networks. moon has 10.1.0.0/24 without them, sun 10.2.0.0/24, venus 10.3.0.0/24. */
@@ -84,6 +85,7 @@ export const createLab = async (request: LabRequest = {}): Promise<Lab> => {
     await (router === undefined
       ? connectDirectly(ends as [End, End], ipv6)
       : connectThroughRouter(router, ends, ipv6));
+    await Promise.all(ends.map(({ namespace }) => hasCarrier(namespace)));
     return { dataPlane, router, ends };
   };
 
@@ -171,3 +173,11 @@ table ip masquerade_${site.name} {
   }
 }
 `;
+
+/** The kernel tells of both ends of a veth a moment after they are up; a snapshot before would differ from any after. */
+const hasCarrier = (namespace: Namespace): Promise<true> =>
+  waitFor(`the link of ${namespace.name}`, async () =>
+    /LOWER_UP.* state UP /.test(await namespace.run(["ip", "-oneline", "link", "show", "dev", "eth0"]))
+      ? true
+      : undefined,
+  );
