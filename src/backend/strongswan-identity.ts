@@ -1,4 +1,3 @@
-import type { Endpoint } from "../ipsec/address.ts";
 import type { Identity } from "../ipsec/identity.ts";
 
 /** The text from which strongSwan reads this very identity (libstrongswan/utils/identification.c). */
@@ -18,18 +17,5 @@ export const renderIdentity = (identity: Identity): string => {
       return "%any";
     default:
       return identity satisfies never;
-  }
-};
-
-export const renderEndpoint = (endpoint: Endpoint): string => {
-  switch (endpoint.kind) {
-    case "address":
-      return endpoint.address.text;
-    case "name":
-      return endpoint.name;
-    case "any":
-      return "%any";
-    default:
-      return endpoint satisfies never;
   }
 };

@@ -11,7 +11,14 @@ import {
   some,
   sure,
 } from "./packet.ts";
-import type { Chain, Hook, Rule, Ruleset, Verdict } from "./ruleset.ts";
+import {
+  type Chain,
+  type Hook,
+  type Rule,
+  type Ruleset,
+  type Verdict,
+  verdictOfExtension,
+} from "./ruleset.ts";
 
 /** Reads what iptables-save(8) prints. A part of a rule that is not known here makes it one that may match. */
 export const parseIptables = (text: string, program: Exclude<Chain["program"], "nft">): Ruleset => {
@@ -92,17 +99,12 @@ const verdictOf = (option: "-j" | "-g", target: string): Verdict => {
     case "ACCEPT":
       return { kind: "accept" };
     case "DROP":
-    case "REJECT":
       return { kind: "drop" };
-    case "MASQUERADE":
-    case "SNAT":
-    case "NETMAP":
-      return { kind: "translate" };
     case "RETURN":
       return { kind: "return" };
     default:
       // What is no chain, such as LOG, lets packets go on.
-      return { kind: option === "-g" ? "goto" : "jump", target };
+      return verdictOfExtension(target) ?? { kind: option === "-g" ? "goto" : "jump", target };
   }
 };
 

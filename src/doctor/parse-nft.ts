@@ -1,6 +1,13 @@
 import { asList, compareNft, fieldOf, named, type ValuesOf } from "./compare-nft.ts";
 import type { Answer, Packet } from "./packet.ts";
-import type { Chain, Hook, Rule, Ruleset, Verdict } from "./ruleset.ts";
+import {
+  type Chain,
+  type Hook,
+  type Rule,
+  type Ruleset,
+  type Verdict,
+  verdictOfExtension,
+} from "./ruleset.ts";
 
 /**
  * Reads what `nft -j list ruleset` prints (libnftables-json(5)), and the rules' words from `nft -a list ruleset`.
@@ -152,16 +159,7 @@ const parseVerdict = (statement: unknown): Verdict | undefined => {
 };
 
 /** Targets of iptables that nft cannot put in its own words. */
-const verdictOfTarget = (extension: unknown): Verdict | undefined => {
-  if (fieldOf(extension, "type") !== "target") return undefined;
-  switch (fieldOf(extension, "name")) {
-    case "REJECT":
-      return { kind: "drop" };
-    case "MASQUERADE":
-    case "SNAT":
-    case "NETMAP":
-      return { kind: "translate" };
-    default:
-      return next;
-  }
-};
+const verdictOfTarget = (extension: unknown): Verdict | undefined =>
+  fieldOf(extension, "type") === "target"
+    ? (verdictOfExtension(fieldOf(extension, "name")) ?? next)
+    : undefined;

@@ -39,6 +39,20 @@ export type Verdict =
   | { readonly kind: "accept" | "drop" | "translate" | "return" | "next" }
   | { readonly kind: "jump" | "goto"; readonly target: string };
 
+/** Targets of iptables-extensions(8) that end a packet's way through a table; both kinds of listing may name them. */
+export const verdictOfExtension = (target: unknown): Verdict | undefined => {
+  switch (target) {
+    case "REJECT":
+      return { kind: "drop" };
+    case "MASQUERADE":
+    case "SNAT":
+    case "NETMAP":
+      return { kind: "translate" };
+    default:
+      return undefined;
+  }
+};
+
 /** A rule that stops a packet, or a chain whose policy does. */
 export type Obstacle = { readonly chain: Chain; readonly text: string };
 

@@ -12,6 +12,20 @@ export type Endpoint =
   | { readonly kind: "name"; readonly name: string }
   | { readonly kind: "any" };
 
+/** As the variables name it, and strongSwan reads it. */
+export const endpointText = (endpoint: Endpoint): string => {
+  switch (endpoint.kind) {
+    case "address":
+      return endpoint.address.text;
+    case "name":
+      return endpoint.name;
+    case "any":
+      return "%any";
+    default:
+      return endpoint satisfies never;
+  }
+};
+
 /**
  * Reads one address. The lenient IPv4 forms of inet_aton(3) (octal, hexadecimal, fewer than four parts) and
  * zone indices are refused: two programs would read them differently.

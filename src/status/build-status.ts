@@ -1,5 +1,5 @@
 import type { Connection, Gateway } from "../gateway/gateway.ts";
-import type { Endpoint } from "../ipsec/address.ts";
+import { endpointText } from "../ipsec/address.ts";
 import type { Finding } from "../observe/diagnostician.ts";
 import { isInstalled, type Ledger } from "./ledger.ts";
 import {
@@ -229,19 +229,6 @@ const end = (
       behindNat: reading?.behindNat,
     }),
   };
-};
-
-const endpointText = (endpoint: Endpoint): string => {
-  switch (endpoint.kind) {
-    case "any":
-      return "%any";
-    case "address":
-      return endpoint.address.text;
-    case "name":
-      return endpoint.name;
-    default:
-      return endpoint satisfies never;
-  }
 };
 
 const buildIkeSa = (sa: IkeSaReading, now: number): NonNullable<ConnectionStatus["ikeSa"]> => ({

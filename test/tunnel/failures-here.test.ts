@@ -3,6 +3,7 @@ import { suite, test } from "node:test";
 import { ask, readinessOf, statusOf } from "../support/ask-gateway.ts";
 import { linesOf } from "../support/environment-file.ts";
 import { createLab, type Lab } from "../support/lab.ts";
+import { mountedCharonConf } from "../support/mounted-charon-conf.ts";
 import { diagnoses, isReady, reload, stop, tunnelEnvironment, tunnelPsk } from "../support/our-gateway.ts";
 import type { Environment, SiteProcess } from "../support/site-process.ts";
 import { assertDiagnosed, assertMended, assertToldOnce, type Verdict } from "../support/verdict.ts";
@@ -261,7 +262,7 @@ for (const port of [500, 4500]) {
 
 test("another program at UDP port 500 is told as a failure of the daemon where a mounted charon.conf could have moved it", async () => {
   await using lab = await createLab();
-  await lab.moon.writeFile("/etc/strongswan.d/charon.conf", charonConf(lab));
+  await lab.moon.writeFile("/etc/strongswan.d/charon.conf", mountedCharonConf(lab));
   await holdPort(lab, 500);
   const moon = startGateway(lab, { IPSEC_MANUAL_CHARON: "yes", IPSEC_START: "add" });
   await isReady(moon);
@@ -272,23 +273,6 @@ test("another program at UDP port 500 is told as a failure of the daemon where a
   });
   assert.equal(await stop(moon), 0);
 });
-
-const charonConf = ({ dataPlane }: Lab): string => `charon {
-  filelog {
-    stderr {
-      default = 1
-      ike_name = yes
-      log_level = yes
-      flush_line = yes
-    }
-  }
-  plugins {
-    kernel-libipsec {
-      load = ${dataPlane === "userspace" ? 2 : "no"}
-    }
-  }
-}
-`;
 
 const holdPort = async (lab: Lab, port: number): Promise<void> => {
   const holder = lab.moon.spawn([process.execPath, "-e", holding, `${port}`]);

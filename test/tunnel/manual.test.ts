@@ -4,6 +4,7 @@ import { join } from "node:path";
 import { test } from "node:test";
 import { rendered } from "../support/backend-under-test.ts";
 import { createLab, type Lab } from "../support/lab.ts";
+import { mountedCharonConf } from "../support/mounted-charon-conf.ts";
 import {
   diagnoses,
   hasTunnels,
@@ -36,24 +37,8 @@ const secrets = `192.0.2.1 192.0.2.2 : PSK "${tunnelPsk}"\n`;
 
 const proposals = { proposals: "aes256-sha256-modp2048", espProposals: "aes256-sha256" };
 
-/** A charon.conf by hand, told from ours by what it names. It loads what the data plane of this machine needs. */
-const charonConf = (lab: Lab): string => `charon {
-  retransmit_tries = 7
-  filelog {
-    stderr {
-      default = 1
-      ike_name = yes
-      log_level = yes
-      flush_line = yes
-    }
-  }
-  plugins {
-    kernel-libipsec {
-      load = ${lab.dataPlane === "userspace" ? 2 : "no"}
-    }
-  }
-}
-`;
+/** Told from ours by what it names. */
+const charonConf = (lab: Lab): string => mountedCharonConf(lab, ["retransmit_tries = 7"]);
 
 test("with IPSEC_USE_MANUAL_CONFIG mounted connections and secrets are used, and nothing of them is rewritten", async () => {
   for (const directory of ["/etc/ipsec.secrets.d", "/etc/ipsec.secrets.de"]) {

@@ -1,11 +1,12 @@
 import type { ChildSa, Connection } from "../../gateway/gateway.ts";
+import { endpointText } from "../../ipsec/address.ts";
 import { renderProposals } from "../../ipsec/proposal.ts";
 import { masked } from "../../secret.ts";
 import type { Backend, DaemonRequest, RenderOptions } from "../backend.ts";
 import { yesNo } from "../charon-conf.ts";
 import { type ConfigFile, marker } from "../config-file.ts";
 import { secretOwners } from "../secret-owners.ts";
-import { renderEndpoint, renderIdentity } from "../strongswan-identity.ts";
+import { renderIdentity } from "../strongswan-identity.ts";
 
 const connectionFiles = (connection: Connection, options: RenderOptions): readonly ConfigFile[] => [
   {
@@ -64,10 +65,10 @@ export const stroke: Backend = {
 const conn = (connection: Connection, child: ChildSa) => ({
   name: child.name,
   keyexchange: { ikev1: "ikev1", ikev2: "ikev2", any: "ike" }[connection.version],
-  left: renderEndpoint(connection.local.endpoint),
+  left: endpointText(connection.local.endpoint),
   leftid: renderIdentity(connection.local.identity),
   leftsubnet: child.localNetworks.map((network) => network.text).join(","),
-  right: renderEndpoint(connection.remote.endpoint),
+  right: endpointText(connection.remote.endpoint),
   rightid: renderIdentity(connection.remote.identity),
   rightsubnet: child.remoteNetworks.map((network) => network.text).join(","),
   ike: renderProposals(connection.proposals),

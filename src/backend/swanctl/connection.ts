@@ -1,7 +1,8 @@
 import type { ChildSa, Connection } from "../../gateway/gateway.ts";
+import { endpointText } from "../../ipsec/address.ts";
 import { renderProposals } from "../../ipsec/proposal.ts";
 import { yesNo } from "../charon-conf.ts";
-import { renderEndpoint, renderIdentity } from "../strongswan-identity.ts";
+import { renderIdentity } from "../strongswan-identity.ts";
 
 /**
  * A connection in the words of swanctl.conf(5). They are those of vici's `load-conn`, too, where a list is a list
@@ -13,8 +14,8 @@ export const swanctlConnection = (connection: Connection) => {
   const renewal = String(lifetimeSeconds - rekeyMarginSeconds);
   return {
     version: { any: "0", ikev1: "1", ikev2: "2" }[connection.version],
-    local_addrs: [renderEndpoint(connection.local.endpoint)],
-    remote_addrs: [renderEndpoint(connection.remote.endpoint)],
+    local_addrs: [endpointText(connection.local.endpoint)],
+    remote_addrs: [endpointText(connection.remote.endpoint)],
     proposals: renderProposals(connection.proposals).split(","),
     reauth_time: reauthenticate ? renewal : "0",
     rekey_time: reauthenticate ? "0" : renewal,

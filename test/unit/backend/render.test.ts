@@ -4,8 +4,8 @@ import { revealedAsBase64 } from "../../../src/backend/backend.ts";
 import { backends } from "../../../src/backend/backends.ts";
 import { marker } from "../../../src/backend/config-file.ts";
 import { renderFiles } from "../../../src/backend/files.ts";
-import { renderEndpoint } from "../../../src/backend/strongswan-identity.ts";
 import { buildGateway } from "../../../src/gateway/from-settings.ts";
+import { endpointText } from "../../../src/ipsec/address.ts";
 import { loadTemplates } from "../../../src/load-templates.ts";
 import { secret } from "../../../src/secret.ts";
 import { parseSettings } from "../../../src/settings/parse-settings.ts";
@@ -74,9 +74,9 @@ test("a template that lacks a value fails instead of writing nothing", () => {
 
 test("the end of a tunnel is an address, a name or anything", () => {
   assert.equal(
-    renderEndpoint({ kind: "address", address: { family: "ipv6", text: "2001:db8::1" } }),
+    endpointText({ kind: "address", address: { family: "ipv6", text: "2001:db8::1" } }),
     "2001:db8::1",
   );
-  assert.equal(renderEndpoint({ kind: "name", name: "vpn.example.com" }), "vpn.example.com");
-  assert.equal(renderEndpoint({ kind: "any" }), "%any");
+  assert.equal(endpointText({ kind: "name", name: "vpn.example.com" }), "vpn.example.com");
+  assert.equal(endpointText({ kind: "any" }), "%any");
 });
