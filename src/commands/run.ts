@@ -7,8 +7,8 @@ import { runPaths } from "../daemon/paths.ts";
 import { removeStaleFiles, runningDaemon } from "../daemon/stale.ts";
 import { supervise } from "../daemon/supervise.ts";
 import { type ExitCode, exitCodes, Failure } from "../failure.ts";
-import type { ChildSa } from "../gateway/gateway.ts";
 import { type Effects, undoAll } from "../host/apply.ts";
+import { listAwaitedTunnels } from "../host/awaited-tunnels.ts";
 import { requireCapabilities } from "../host/capabilities.ts";
 import { moveDiscardPolicies, undoAllButDiscarding } from "../host/discard-policies.ts";
 import { checkHost, readSysctl } from "../host/host-checks.ts";
@@ -34,7 +34,7 @@ import { createDaemonLines } from "./daemon-lines.ts";
 import { decideDataplane } from "./decide-dataplane.ts";
 import { createGatewayFiles } from "./gateway-files.ts";
 import { loadSettings } from "./load-settings.ts";
-import { logFiles, type PlannedGateway, planGateway } from "./planned-gateway.ts";
+import { logFiles, planGateway } from "./planned-gateway.ts";
 import { type Running, reloadGateway, secretsOf } from "./reload-gateway.ts";
 
 /** Where the commands that take back our changes are kept, for whoever comes after a crash. */
@@ -152,18 +152,15 @@ const runGateway = async (
       const wanted = { connections: gateway.connections, isMounted: manual };
       return loadEverything(charon, wanted, { backend, runProgram, log });
     },
-    // For minutes the kernel may not ask for an SA again that it asked the dead daemon for (net/xfrm, acq_expires).
-    restore: hadPredecessor ? childNames(plan, ({ onTraffic }) => onTraffic) : [],
-    expectedUp: () => childNames(running.plan, ({ atOnce }) => atOnce),
+    awaited: () => listAwaitedTunnels(running.plan.gateway, runProgram),
+    expectedUp: () =>
+      running.plan.gateway.connections
+        .flatMap(({ children }) => children)
+        .filter(({ atOnce }) => atOnce)
+        .map(({ name }) => name),
     reload: (charon) => reloadGateway(charon, { context, running, files, server, effects }),
     follower: monitor,
     lastWords: lines.last,
     afterKill: removeLeftovers,
   });
 };
-
-const childNames = ({ gateway }: PlannedGateway, isWanted: (child: ChildSa) => boolean): readonly string[] =>
-  gateway.connections
-    .flatMap(({ children }) => children)
-    .filter(isWanted)
-    .map(({ name }) => name);

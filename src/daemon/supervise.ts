@@ -14,8 +14,8 @@ export type Supervision = {
   readonly start: () => Omit<StartOptions, "isStopping">;
   /** Has a charon that has just started load its connections. */
   readonly load: (charon: Charon) => Promise<void>;
-  /** Names of the CHILD SAs to bring up once, because a predecessor that was killed may have had them up. */
-  readonly restore: readonly string[];
+  /** Names of the CHILD SAs to bring up once, because packets have waited for them since before this life of charon. */
+  readonly awaited: () => Promise<readonly string[]>;
   /** Names of the CHILD SAs that must be up; a reload changes them. */
   readonly expectedUp: () => readonly string[];
   /** Reads everything again and has charon follow. */
@@ -37,9 +37,10 @@ export const supervise = async (supervision: Supervision): Promise<void> => {
   const { log, control } = supervision;
   const deaths: number[] = [];
   const reloads = reloadRequests(control);
-  let restore: ReadonlySet<string> = new Set(supervision.restore);
+  let installed: ReadonlySet<string> = new Set();
   while (!control.isStopping()) {
     const startedAt = performance.now();
+    const restore = new Set([...installed, ...(await supervision.awaited())]);
     const started = await startCharon({ ...supervision.start(), isStopping: control.isStopping });
     let end: string;
     if (isFailure(started)) {
@@ -51,7 +52,7 @@ export const supervise = async (supervision: Supervision): Promise<void> => {
     } else {
       const outcome = await watch(started, { ...supervision, reloads }, restore, startedAt);
       if (outcome.kind === "stopped") return;
-      restore = outcome.installed;
+      installed = outcome.installed;
       if (outcome.kind === "restart") continue;
       end = outcome.end;
     }

@@ -6,13 +6,13 @@ import process from "node:process";
 import { suite, test } from "node:test";
 import { setTimeout as pause } from "node:timers/promises";
 import { createLab, type Lab } from "../../support/lab.ts";
-import { hasTunnels, tunnelEnvironment, tunnelPsk } from "../../support/our-gateway.ts";
+import { hasTunnels, stop, tunnelEnvironment, tunnelPsk } from "../../support/our-gateway.ts";
 import type { Peer } from "../../support/peer.ts";
 import { attempts } from "../../support/scale.ts";
 import type { SiteProcess } from "../../support/site-process.ts";
 import { filesOf, processesIn } from "../../support/traces.ts";
 import { waitFor } from "../../support/wait-for.ts";
-import { isPatientlyReady } from "./patience.ts";
+import { isPatientlyReady, patience } from "./patience.ts";
 
 process.env.VNF_IPSEC_COMMAND = "node dist/vnf-ipsec";
 
@@ -70,6 +70,25 @@ suite("a stop on a real kernel", { concurrency: true }, () => {
       await isForgotten(sun, from);
     }
   });
+
+  test("does not keep packets waiting: whoever starts next brings up what the kernel asked the stopped one for", async () => {
+    await using lab = await createLab();
+    const { moon } = lab;
+    const pings = moon.continuousPing(lab.sun.host, { intervalSeconds: 0.2 });
+    const unheard = startGateway(lab, "route");
+    await unheard.waitForRecord(({ message }) => /^initiating IKE_SA/.test(`${message}`), patience);
+    assert.equal(await stop(unheard), 0);
+    assert.match(await moon.run(["ip", "xfrm", "state"]), /proto esp spi 0x00000000/);
+    await startPeer(lab);
+    const gateway = startGateway(lab, "route");
+    // Well before the kernel would ask again.
+    await gateway.waitForRecord(
+      ({ message }) => /^CHILD_SA \S+ established with SPIs/.test(`${message}`),
+      patience,
+    );
+    assert.equal(await stop(gateway), 0);
+    await pings.stop();
+  });
 });
 
 /**
@@ -81,8 +100,8 @@ const capMilliseconds = 12_000;
 const startPeer = ({ sun }: Lab): Promise<Peer> =>
   sun.peer({ connections: [{ psk: Buffer.from(tunnelPsk) }] });
 
-const startGateway = ({ moon, sun }: Lab): SiteProcess =>
-  moon.gateway(tunnelEnvironment(moon, sun, { IPSEC_DATAPLANE: "kernel", IPSEC_START: "route,start" }));
+const startGateway = ({ moon, sun }: Lab, start = "route,start"): SiteProcess =>
+  moon.gateway(tunnelEnvironment(moon, sun, { IPSEC_DATAPLANE: "kernel", IPSEC_START: start }));
 
 const traces = async ({ moon }: Lab) => ({
   network: await moon.snapshot(),
