@@ -10,7 +10,7 @@ export const decideDataplane = async (
   runProgram: RunProgram,
   log: Log,
 ): Promise<Dataplane> => {
-  const needsKernel = settings.gateway.IPSEC_VTI_KEY !== undefined;
+  const needsKernel = settings.tunnels.some((values) => values.IPSEC_VTI_KEY !== undefined);
   const { dataplane, reason } = await chooseDataplane(
     settings.gateway.IPSEC_DATAPLANE,
     needsKernel,
