@@ -1,3 +1,4 @@
+// with either backend
 // limit: 400 seconds
 // full limit: 14400 seconds
 import assert from "node:assert/strict";
