@@ -16,6 +16,8 @@ export type Backend = {
     /** What must be on the search path for it, and how to get it. */
     readonly program: string;
     readonly hint: string;
+    /** Prints which strongSwan it is. */
+    readonly version: readonly [string, ...string[]];
     /** Whether the command only starts charon, then loads the files into it, and again at SIGHUP. */
     readonly loadsFiles: boolean;
   };

@@ -1,3 +1,4 @@
+import { existsSync } from "node:fs";
 import { managedDirectories } from "../backend/backends.ts";
 import type { Effects } from "../host/apply.ts";
 import { daemonUser } from "../host/daemon-user.ts";
@@ -23,15 +24,19 @@ export const createGatewayFiles = ({ log }: Pick<Effects, "log">): GatewayFiles 
   const options: WriteOptions = { root: "", ...(owner === undefined ? {} : { owner }) };
   // Only the first write of a path knows what stood there before us.
   const originals = new Map<string, Original>();
+  let texts: ReadonlyMap<string, string> = new Map();
   return {
     write: (plan) => {
       const files = [...plan.files, ...ofDaemonUser];
-      const written = writeFiles(files, options);
+      // Of a thousand files a reload changes few; one that somebody has removed comes back.
+      const changed = files.filter(({ path, text }) => texts.get(path) !== text || !existsSync(path));
+      const written = writeFiles(changed, options);
       return {
         commit: () => {
           removeUnwanted(managedDirectories, files, options);
           for (const original of written.originals)
             if (!originals.has(original.path)) originals.set(original.path, original);
+          texts = new Map(files.map(({ path, text }) => [path, text]));
         },
         rollBack: written.rollBack,
       };

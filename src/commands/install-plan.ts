@@ -38,7 +38,7 @@ export const prepareInstall = async (
     const written = files.write(plan);
     try {
       if (withInit) await makeVirtualInterfaces(plan.gateway.virtualInterfaces, effects);
-      await moveDiscardPolicies(dataplane, plan.gateway, effects);
+      await moveDiscardPolicies(dataplane, plan.gateway, effects, previous.gateway);
       await moveRoutes();
     } catch (error) {
       written.rollBack();

@@ -30,8 +30,8 @@ export const planGateway = async (
   runProgram: RunProgram,
 ): Promise<PlannedGateway> => {
   const gateway = onDataplane(buildGateway(settings), dataplane);
-  await requireSupportedKeywords(gateway, runProgram);
   const backend = backends[settings.gateway.IPSEC_BACKEND];
+  await requireSupportedKeywords(backend, gateway, runProgram);
   const files = renderFiles(backend, gateway, {
     templates: loadTemplates(),
     dataplane,
@@ -75,7 +75,11 @@ export const logFiles = (log: Log, { backend, gateway, dataplane, settings }: Pl
 };
 
 /** The version is asked for only when it matters, since that takes a process. */
-const requireSupportedKeywords = async (gateway: Gateway, runProgram: RunProgram): Promise<void> => {
+const requireSupportedKeywords = async (
+  { daemon }: Backend,
+  gateway: Gateway,
+  runProgram: RunProgram,
+): Promise<void> => {
   const proposals = gateway.connections.flatMap(({ proposals, children }) => [
     ...proposals,
     ...children.flatMap((child) => child.proposals),
@@ -86,7 +90,7 @@ const requireSupportedKeywords = async (gateway: Gateway, runProgram: RunProgram
     )
   )
     return;
-  const { stdout } = await runProgram(["ipsec", "--version"]);
+  const { stdout } = await runProgram(daemon.version);
   const problems = unsupportedBy(proposals, stdout.split("\n")[0] ?? "");
   if (problems.length > 0) throw new Failure(problems, exitCodes.unavailable);
 };

@@ -1,10 +1,8 @@
 import { spawn } from "node:child_process";
-import { delimiter } from "node:path";
 import { createInterface } from "node:readline";
 import { setTimeout as sleep } from "node:timers/promises";
 import type { Backend } from "../backend/backend.ts";
 import { exitCodes, Failure } from "../failure.ts";
-import { daemonDirectories } from "../host/require-programs.ts";
 import { connectVici, type ViciClient } from "../vici/client.ts";
 import { type KillProcess, killDaemon, untilGone } from "./end-processes.ts";
 import { runPaths } from "./paths.ts";
@@ -56,7 +54,7 @@ export const startCharon = async (options: StartOptions): Promise<Charon | Start
   const [program, ...words] = command;
   // Not execa: its result waits for the pipes, which charon keeps open when starter ends alone.
   const started = spawn(program, words, {
-    env: withDaemonDirectories(options.environment),
+    env: options.environment,
     stdio: ["ignore", "pipe", "pipe"],
     // In a session of its own, so that a Ctrl-C is for the supervisor alone, which lets charon say goodbye first.
     detached: true,
@@ -113,12 +111,6 @@ export const startCharon = async (options: StartOptions): Promise<Charon | Start
     kill,
   };
 };
-
-/** charon is not on the search path where strongSwan is installed: Debian has it below /usr/lib/ipsec, Alpine below strongswan. */
-const withDaemonDirectories = (environment: Record<string, string>): Record<string, string> => ({
-  ...environment,
-  PATH: [environment["PATH"] ?? "", ...daemonDirectories].join(delimiter),
-});
 
 /** starter itself gives charon ten seconds. */
 const startLimitMilliseconds = 10_000;

@@ -1,26 +1,33 @@
 import type { Dataplane } from "../gateway/dataplane.ts";
 import type { Gateway } from "../gateway/gateway.ts";
 import { applySteps, type Effects, undo, undoAll } from "./apply.ts";
-import type { Argv, Step } from "./step.ts";
+import { type Argv, pasteable, type Step } from "./step.ts";
 
 /**
  * Has the kernel discard what the gateway protects as long as charon has no policy for it: while it starts, when it
  * has died, when a tunnel that is not to wait for traffic is down. Otherwise such packets would leave in clear.
- * What was discarded for a former gateway or configuration, and not for this one, no longer is.
+ * What was discarded for a former gateway or configuration, and not for this one, no longer is. What it is surely
+ * discarded for already, as `present` says, is left as it is.
  */
 export const moveDiscardPolicies = async (
   dataplane: Dataplane,
   gateway: Gateway,
   effects: Effects,
+  present?: Gateway,
 ): Promise<void> => {
   const steps = planDiscardPolicies(dataplane, gateway);
   const wanted = new Set(steps.map(({ undo }) => JSON.stringify(undo)));
-  // First, since the same deletion also hits parts of its networks.
-  await undo(
-    effects.journal.entries().filter((argv) => isDiscardUndo(argv) && !wanted.has(JSON.stringify(argv))),
+  const outdated = effects.journal
+    .entries()
+    .filter((argv) => isDiscardUndo(argv) && !wanted.has(JSON.stringify(argv)));
+  await undo(outdated, effects);
+  // The deletion of a network's policies also hits those of its parts.
+  const former = present === undefined || outdated.length > 0 ? [] : planDiscardPolicies(dataplane, present);
+  const made = new Set(former.map(({ argv }) => pasteable(argv)));
+  await applySteps(
+    steps.filter(({ argv }) => !made.has(pasteable(argv))),
     effects,
   );
-  await applySteps(steps, effects);
 };
 
 /** Takes back everything in the journal that a predecessor left, but for what keeps packets from leaving in clear. */

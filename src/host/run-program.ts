@@ -1,4 +1,6 @@
+import { delimiter } from "node:path";
 import type { Log } from "../observe/log.ts";
+import { daemonDirectories } from "./require-programs.ts";
 
 export type ProgramResult = {
   readonly exitCode: number;
@@ -11,15 +13,19 @@ export type RunProgram = (argv: readonly [string, ...string[]], input?: string) 
 
 /**
  * Programs get this environment and nothing else, so that no secret of ours is in theirs.
- * The `ipsec` script in particular reads variables that begin with IPSEC_.
+ * The `ipsec` script in particular reads variables that begin with IPSEC_. charon is found too, though it is on nobody's
+ * search path.
  */
 export const childEnvironment = (
   environment: Readonly<Record<string, string | undefined>>,
 ): Record<string, string> => {
-  const kept = ["PATH", "HOME", "TZ", "LANG", "LC_ALL", "STRONGSWAN_CONF"] as const;
-  return Object.fromEntries(
-    kept.flatMap((name) => (environment[name] === undefined ? [] : [[name, environment[name]]])),
-  );
+  const kept = ["HOME", "TZ", "LANG", "LC_ALL", "STRONGSWAN_CONF"] as const;
+  return {
+    ...Object.fromEntries(
+      kept.flatMap((name) => (environment[name] === undefined ? [] : [[name, environment[name]]])),
+    ),
+    PATH: [environment["PATH"] ?? "", ...daemonDirectories].join(delimiter),
+  };
 };
 
 export const createRunProgram =

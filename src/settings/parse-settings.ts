@@ -25,10 +25,10 @@ export const parseSettings = (
   connections?: readonly ConnectionEnvironment[],
 ): ParsedSettings => {
   const parse = parseOnce();
+  const names = variableNames.filter((name) => isUsed(name, purpose));
+  const ofEach = connections === undefined ? [] : names.filter(isOfConnection);
   const common = parseNames(
-    variableNames.filter(
-      (name) => isUsed(name, purpose) && (connections === undefined || !isOfConnection(name)),
-    ),
+    names.filter((name) => !ofEach.includes(name)),
     environment,
     parse,
   );
@@ -38,7 +38,8 @@ export const parseSettings = (
     { errors: [], warnings: quotedFileNames(environment, purpose) },
   ];
   const tunnels = (connections ?? [{ environment }]).map((connection) => {
-    const parsed = parseConnection(connection, common, purpose, parse);
+    const own = parseNames(ofEach, connection.environment, parse, common.values);
+    const parsed = checkConnection(connection, common, own, purpose);
     problems.push(parsed);
     return { ...connection, values: parsed.values };
   });
@@ -76,35 +77,32 @@ const parseNames = (
   names: readonly VariableName[],
   environment: Environment,
   parse: ParseVariable,
+  inherited: ParsedNames["values"] = {},
 ): ParsedNames => {
-  const parsed = names.map((name) => [name, parse(name, environment.get(name))] as const);
-  return {
-    values: Object.fromEntries(
-      parsed.flatMap(([name, { value }]) => (value === undefined ? [] : [[name, value]])),
-    ),
-    errors: parsed.flatMap(([, { errors }]) => errors),
-    warnings: parsed.flatMap(([, { warnings }]) => warnings),
-  };
+  const values: Partial<Record<VariableName, unknown>> = { ...inherited };
+  const errors: Problem[] = [];
+  const warnings: Problem[] = [];
+  for (const name of names) {
+    const parsed = parse(name, environment.get(name));
+    if (parsed.value !== undefined) values[name] = parsed.value;
+    errors.push(...parsed.errors);
+    warnings.push(...parsed.warnings);
+  }
+  return { values, errors, warnings };
 };
 
 /** One of a file, whose problems tell where it stands; or what the environment itself describes. */
-const parseConnection = (
+const checkConnection = (
   connection: { readonly environment: Environment } | ConnectionEnvironment,
   common: ParsedNames,
+  own: ParsedNames,
   purpose: Purpose,
-  parse: ParseVariable,
 ): Problems & { readonly values: Values } => {
   const { environment } = connection;
   const isOfFile = "place" in connection;
-  const names = isOfFile ? variableNames.filter((name) => isUsed(name, purpose) && isOfConnection(name)) : [];
-  const parsed = parseNames(names, environment, parse);
   // An absent value with a default can only be one that failed its check: errors is not empty then.
-  const values = {
-    ...common.values,
-    ...parsed.values,
-    ...(isOfFile ? { IPSEC_NAME: connection.name } : {}),
-  } as Values;
-  const failed = new Set([...common.errors, ...parsed.errors].map((problem) => problem.variable));
+  const values = (isOfFile ? { ...own.values, IPSEC_NAME: connection.name } : own.values) as Values;
+  const failed = new Set([...common.errors, ...own.errors].map((problem) => problem.variable));
   const crossed = crossChecks(values, {
     isGiven: (name) => !isUnset(environment.get(name)),
     purpose,
@@ -116,8 +114,8 @@ const parseConnection = (
       : problem;
   return {
     values,
-    errors: [...parsed.errors, ...crossed.errors.map(located)],
-    warnings: [...parsed.warnings, ...crossed.warnings.map(located)],
+    errors: [...own.errors, ...crossed.errors.map(located)],
+    warnings: [...own.warnings, ...crossed.warnings.map(located)],
   };
 };
 

@@ -16,8 +16,7 @@ export const parseVariable = (name: VariableName, given: Given | undefined): Par
   const errors: Problem[] = [];
   const warnings: Problem[] = [];
   const { text, hadQuotes } = unwrapped(given?.text ?? "");
-  const label = labelOf(given ?? {}, name);
-  if (hadQuotes) warnings.push(quotesTakenOff(name, label));
+  if (hadQuotes) warnings.push(quotesTakenOff(name, labelOf(given ?? {}, name)));
   if (isUnset(given)) {
     if (definition.default === undefined) return { errors, warnings };
     return { ...parseVariable(name, { text: definition.default, source: "default" }), warnings };
@@ -25,7 +24,7 @@ export const parseVariable = (name: VariableName, given: Given | undefined): Par
   const attribute = (problem: Problem): Problem => ({
     ...problem,
     variable: name,
-    message: `${label}: ${problem.message}`,
+    message: `${labelOf(given ?? {}, name)}: ${problem.message}`,
     ...(given?.place === undefined ? {} : { place: given.place }),
   });
   if (given?.isUnreadable) return { errors, warnings };

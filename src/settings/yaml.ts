@@ -49,7 +49,7 @@ export const readYaml = (
   if (document === undefined)
     return { root: nothingAt(top), faults: [{ place: top, fault: "nested too deeply" }] };
 
-  const { aliased, unresolved } = aliasesIn(document);
+  const { aliased, unresolved } = text.includes("*") ? aliasesIn(document) : noAliases;
   const resolved = (node: unknown): unknown => (isAlias(node) ? aliased.get(node) : node);
 
   const look = (written: unknown, place: Place, depth: number): YamlValue => {
@@ -144,6 +144,8 @@ const aliasesIn = (document: Document.Parsed) => {
   });
   return { aliased, unresolved };
 };
+
+const noAliases: ReturnType<typeof aliasesIn> = { aliased: new Map(), unresolved: [] };
 
 const isNull = ({ type, value }: { readonly type?: string; readonly value: unknown }): boolean =>
   type === "PLAIN" && (value === "" || value === "~" || value === "null");

@@ -295,3 +295,21 @@ table inet strict {
   }
 }
 `;
+
+test("an algorithm that the installed strongSwan is too old or too new for is refused before anything is touched", async () => {
+  await using lab = await createLab();
+  const { moon, sun } = lab;
+  const before = await moon.snapshot();
+  const installed = await moon.run(["/usr/lib/ipsec/charon", "--version"]);
+  const keyword = /strongSwan U?5/.test(installed) ? "ke1_mlkem768" : "ntru256";
+  const changes = {
+    IPSEC_IKECIPHER: `aes256-sha256-modp3072${keyword === "ntru256" ? ",aes256-sha256-ntru256" : `-${keyword}`}`,
+  };
+  const gateway = moon.gateway(tunnelEnvironment(moon, sun, changes));
+  assert.equal((await gateway.exited).exitCode, 69, gateway.output());
+  assert.match(
+    gateway.stderr(),
+    new RegExp(`^vnf-ipsec: error: ${keyword} (?:needs strongSwan|is not in strongSwan since) 6`, "m"),
+  );
+  assert.deepEqual(await moon.snapshot(), before);
+});

@@ -53,6 +53,7 @@ export const stroke: Backend = {
     command: ["ipsec", "start", "--nofork"],
     program: "ipsec",
     hint: "install strongSwan with its stroke plugin: strongswan on Debian and on Alpine up to 3.23",
+    version: ["ipsec", "--version"],
     loadsFiles: true,
   },
   usesStroke: true,

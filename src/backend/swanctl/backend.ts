@@ -64,6 +64,7 @@ export const swanctl: Backend = {
     command: ["charon"],
     program: "charon",
     hint: "install strongSwan's charon: strongswan-charon on Debian, strongswan on Alpine",
+    version: ["charon", "--version"],
     loadsFiles: false,
   },
   usesStroke: false,
