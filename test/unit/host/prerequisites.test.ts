@@ -114,7 +114,7 @@ test("children get what they need of our environment, and nothing of ours", () =
       LC_ALL: "C",
     }),
     {
-      PATH: "/bin",
+      PATH: "/bin:/usr/lib/ipsec:/usr/lib/strongswan:/usr/libexec/ipsec",
       HOME: "/root",
       LC_ALL: "C",
     },
