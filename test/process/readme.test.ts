@@ -33,6 +33,7 @@ const covered = {
   ping: block("ping -c 5 -I 10.1.0.1 10.2.0.1\nipsec"),
   mistakes: block("$ cat wrong.env"),
   variables: block("vnf-ipsec variables"),
+  manyConnections: block("cat > connections.yaml"),
   manualFiles: block("mkdir -p /etc/ipsec.config.d"),
   runManual: block("IPSEC_USE_MANUAL_CONFIG=yes vnf-ipsec run"),
   farp: block("cat > /etc/strongswan.d/charon/farp.conf"),
@@ -216,6 +217,10 @@ test("the mistakes of the README get exactly the answer that it shows", async ()
     if (file === undefined) assert.equal(await runHere(`${command} || true`), output.join("\n"));
     else writeFileSync(`${clone}/${file}`, output.join("\n"));
   }
+});
+
+test("the README's file of connections is valid", async () => {
+  assert.equal(await runHere(covered.manyConnections), "the environment is valid\n");
 });
 
 test("the README's new environment and rendered files are written where it says", async () => {
