@@ -17,6 +17,7 @@ import { createJsonScrubber, createScrubber } from "../observe/scrub.ts";
 import { type Secret, secret } from "../secret.ts";
 import { unwrapped } from "../settings/environment.ts";
 import { definitionOf, variableNames } from "../settings/variables.ts";
+import { virtualInterfaceVariable } from "../settings/virtual-interface-variable.ts";
 import type { Context } from "./context.ts";
 import { type InspectedSettings, inspectSettings } from "./load-settings.ts";
 import { type PlannedGateway, planGateway } from "./planned-gateway.ts";
@@ -69,7 +70,7 @@ const examineHere = async (
   const wanted = inspected.settings?.gateway;
   const [look, dataplaneResults, rules] = await Promise.all([
     lookAtGateway(),
-    checkDataplane(wanted?.IPSEC_DATAPLANE ?? "auto", wanted?.IPSEC_VTI_KEY !== undefined, runProgram),
+    checkDataplane(wanted?.IPSEC_DATAPLANE ?? "auto", virtualInterfaceVariable(wanted), runProgram),
     readRuleset(runProgram),
   ]);
   const dataplane = look.status?.gateway.dataplane ?? dataplaneIn(dataplaneResults);

@@ -1,4 +1,5 @@
 import type { Gateway } from "../gateway/gateway.ts";
+import { interfaceOf } from "../gateway/virtual-interface.ts";
 import { type Network, parseNetwork } from "../ipsec/network.ts";
 import type { GatewayStatus } from "../status/status-schema.ts";
 
@@ -16,10 +17,13 @@ export const protectedPairs = (
   status: GatewayStatus | undefined,
 ): readonly Pair[] => {
   const planned = (gateway?.connections ?? []).flatMap(({ children }) =>
-    children.flatMap(({ localNetworks, remoteNetworks, mark }) => {
-      const virtual = gateway?.virtualInterfaces.find(({ key }) => key === mark)?.name;
-      return pairs(localNetworks, remoteNetworks, virtual);
-    }),
+    children.flatMap((child) =>
+      pairs(
+        child.localNetworks,
+        child.remoteNetworks,
+        interfaceOf(child, gateway?.virtualInterfaces ?? [])?.name,
+      ),
+    ),
   );
   if (planned.length > 0) return planned;
   return (status?.connections ?? []).flatMap(({ children }) =>

@@ -1,4 +1,5 @@
 import type { Connection, Gateway } from "../gateway/gateway.ts";
+import { interfaceOf } from "../gateway/virtual-interface.ts";
 import { endpointText } from "../ipsec/address.ts";
 import type { Finding } from "../observe/diagnostician.ts";
 import { isInstalled, type Ledger } from "./ledger.ts";
@@ -177,7 +178,7 @@ const buildChild = (
   const { traffic, ups, rekeys, isUp, since } = ledger.of(child.name);
   const state = childState(child.name, sa, view, sas, observed);
   const configured = view.configured?.children.find(({ name }) => name === child.name);
-  const virtual = observed.gateway.virtualInterfaces.find(({ key }) => key === configured?.mark);
+  const virtual = interfaceOf(configured, observed.gateway.virtualInterfaces);
   return {
     name: child.name,
     state,

@@ -45,4 +45,7 @@ const childOf = (child: ChildSa, { rekeyMarginSeconds, deadPeer }: Connection) =
   dpd_action: { restart: "restart", trap: "trap", clear: "clear", none: "clear" }[deadPeer.action],
   start_action: child.onTraffic ? "trap" : child.atOnce ? "start" : "none",
   ...(child.mark === undefined ? {} : { mark_in: String(child.mark), mark_out: String(child.mark) }),
+  ...(child.interfaceId === undefined
+    ? {}
+    : { if_id_in: String(child.interfaceId), if_id_out: String(child.interfaceId) }),
 });
