@@ -52,14 +52,16 @@ export const inspectInterface = async (
   runProgram: RunProgram,
 ): Promise<InterfaceState> => {
   const { name } = wanted;
-  const [links, addresses, routes, routes6, host] = await Promise.all([
+  const [links, addresses, routes4, routes6] = await Promise.all([
     ipJson<readonly IpLink[]>(runProgram, ["-details", "link", "show", "dev", name]),
     ipJson<readonly IpAddresses[]>(runProgram, ["address", "show", "dev", name]),
     ipJson<readonly IpRoute[]>(runProgram, ["-4", "route", "show", "table", "main", "dev", name]),
     ipJson<readonly IpRoute[]>(runProgram, ["-6", "route", "show", "table", "main", "dev", name]),
-    takesPeers(wanted) ? inspectHost(runProgram) : undefined,
   ]);
   const link = links?.[0];
+  const routes = [...routeStates(routes4, "0.0.0.0/0"), ...routeStates(routes6, "::/0")];
+  const present = routes.map(({ destination }) => destination);
+  const host = takesPeers(wanted, present) ? await inspectHost(runProgram) : undefined;
   return {
     ...(link === undefined ? {} : { link: linkState(link) }),
     addresses: (addresses?.[0]?.addr_info ?? []).map((address) => ({
@@ -67,7 +69,7 @@ export const inspectInterface = async (
       ...(address.address === undefined ? {} : { peer: address.address }),
       prefixLength: address.prefixlen,
     })),
-    routes: [...routeStates(routes, "0.0.0.0/0"), ...routeStates(routes6, "::/0")],
+    routes,
     sysctls: new Map(
       sysctlsFor(wanted).flatMap((setting) => {
         const value = readSysctl(setting);

@@ -33,7 +33,7 @@ test("a peer that a route over the interface would take gets a route by the defa
   const around = "ip route add 198.51.100.7 via 192.0.2.254 dev eth0 proto 50";
   for (const taking of ["0.0.0.0/0", "128.0.0.0/1", "198.51.0.0/16", "198.51.100.7/32"]) {
     const wanted = interfaceTo(["198.51.100.7"], ["10.0.0.0/8", taking]);
-    assert.ok(takesPeers(wanted), taking);
+    assert.ok(takesPeers(wanted, []), taking);
     assert.deepEqual(plan(wanted, wayOut), [around], taking);
   }
   assert.deepEqual(
@@ -51,9 +51,20 @@ test("a peer that none takes, of another family, or whose address is not known, 
     ["%any", "0.0.0.0/0"],
   ] as const) {
     const wanted = interfaceTo([peer], [taking]);
-    assert.equal(takesPeers(wanted), false, `${peer} ${taking}`);
+    assert.equal(takesPeers(wanted, []), false, `${peer} ${taking}`);
     assert.deepEqual(plan(wanted, wayOut, route("default", { family: "ipv6", gateway: "fe80::1" })), []);
   }
+});
+
+test("a route over the interface that is there for another tunnel takes a peer, too", () => {
+  const wanted = interfaceTo(["198.51.100.7"], ["10.3.0.0/16"]);
+  const other = route("128.0.0.0/1", { device: "xfrm42" });
+  assert.equal(takesPeers(wanted, ["10.2.0.0/16"]), false);
+  assert.ok(takesPeers(wanted, ["10.2.0.0/16", other.destination]));
+  assert.deepEqual(plan(wanted, wayOut), []);
+  assert.deepEqual(plan(wanted, wayOut, other), [
+    "ip route add 198.51.100.7 via 192.0.2.254 dev eth0 proto 50",
+  ]);
 });
 
 test("a peer that a narrower route already leads elsewhere needs none", () => {
