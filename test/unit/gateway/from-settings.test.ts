@@ -153,7 +153,7 @@ test("an XFRM interface has its identifier on the CHILD SAs, fixes no end, and p
 
 test("tunnels on one XFRM interface make it one, with the addresses, routes and peers of all and the smallest MTU", () => {
   const tunnel = (changes: Readonly<Record<string, string>>): Values =>
-    settingsOf({ IPSEC_BACKEND: "swanctl", IPSEC_XFRM_IF_ID: "42", ...changes }).gateway;
+    settingsOf({ IPSEC_BACKEND: "swanctl", IPSEC_XFRM_IF_ID: "42", ...changes }).tunnels[0] ?? assert.fail();
   const tunnels = [
     tunnel({ IPSEC_XFRM_STATICROUTES: "10.2.0.0/16", IPSEC_XFRM_IPADDR_LOCAL: "169.254.10.1" }),
     tunnel({ IPSEC_REMOTEIP: "192.0.2.3", IPSEC_XFRM_STATICROUTES: "10.2.0.0/16,10.3.0.0/16" }),

@@ -16,7 +16,7 @@ const tunnel = (name: string, changes: Readonly<Record<string, string>>): Values
     }),
     "gateway",
   );
-  return settings?.gateway ?? assert.fail(JSON.stringify(errors));
+  return settings?.tunnels[0] ?? assert.fail(JSON.stringify(errors));
 };
 
 const messages = (...tunnels: readonly Values[]): readonly string[] =>
