@@ -1,21 +1,23 @@
 import { spawnSync } from "node:child_process";
-import { existsSync, readFileSync } from "node:fs";
+import { existsSync } from "node:fs";
 import { join } from "node:path";
 import process from "node:process";
 import { setTimeout as sleep } from "node:timers/promises";
 import { fileURLToPath } from "node:url";
 import { backends } from "../src/backend/backends.ts";
 import { renderFiles } from "../src/backend/files.ts";
-import { listLoadedChildren } from "../src/daemon/security-associations.ts";
 import { buildGateway } from "../src/gateway/from-settings.ts";
 import type { Gateway } from "../src/gateway/gateway.ts";
 import { loadTemplates } from "../src/load-templates.ts";
 import { parseSettings } from "../src/settings/parse-settings.ts";
 import { connectVici } from "../src/vici/client.ts";
+import { listLoadedConnections } from "../src/vici/listings.ts";
 import { createLab } from "../test/support/lab.ts";
 import { defaultSearchPath } from "../test/support/namespace.ts";
 import type { Site } from "../test/support/site.ts";
 import type { SiteProcess } from "../test/support/site-process.ts";
+import { median, memoryOf, milliseconds, type Report } from "./lib/bench-figures.ts";
+import { benchManyConnections } from "./lib/bench-many-connections.ts";
 
 /**
  * Measures what the gateway costs, always beside what it stands on (bare Node, bare charon) and in turn with it,
@@ -55,7 +57,7 @@ const timing = `
 `;
 
 const results: { readonly what: string; readonly figures: string; readonly met: boolean | undefined }[] = [];
-const report = (what: string, figures: string, met?: boolean): void => {
+const report: Report = (what, figures, met) => {
   results.push({ what, figures, met });
   process.stdout.write(
     `${what.padEnd(42)} ${figures.padEnd(58)} ${met === undefined ? "" : met ? "ok" : "MISSED"}\n`,
@@ -71,6 +73,7 @@ const bareNode = benchCommands();
 benchRendering();
 await benchRun(bareNode);
 await benchStatus();
+await benchManyConnections([bundle], report);
 if (results.some(({ met }) => met === false)) process.exitCode = 1;
 
 /** Returns the median time of bare Node in milliseconds. */
@@ -187,9 +190,9 @@ async function untilLoaded(site: Site, process: SiteProcess): Promise<number> {
   const begin = performance.now();
   while (performance.now() - begin < 20_000) {
     const vici = await connectVici(site.fromOutside("/run/charon.vici")).catch(() => undefined);
-    const loaded = vici && (await listLoadedChildren(vici).catch(() => undefined));
+    const loaded = vici && (await listLoadedConnections(vici).catch(() => undefined));
     vici?.close();
-    if (loaded?.has("site")) return performance.now() - begin;
+    if (loaded?.some(({ name }) => name === "site")) return performance.now() - begin;
     await sleep(2);
   }
   throw new Error(`the connection was not loaded within 20 s\n${process.output()}`);
@@ -246,17 +249,6 @@ async function benchHealthcheck(site: Site): Promise<void> {
   report("vnf-ipsec healthcheck", figures, ratio <= 2);
 }
 
-/** In MiB, private and proportional (proc(5), smaps_rollup). */
-function memoryOf(pid: number): { readonly private: number; readonly proportional: number } {
-  const rollup = readFileSync(`/proc/${pid}/smaps_rollup`, "utf8");
-  const kilobytes = (name: string): number =>
-    Number(new RegExp(`^${name}:\\s+(\\d+) kB$`, "m").exec(rollup)?.[1] ?? 0);
-  return {
-    private: (kilobytes("Private_Clean") + kilobytes("Private_Dirty")) / 1024,
-    proportional: kilobytes("Pss") / 1024,
-  };
-}
-
 function memoryText(pid: number): string {
   const memory = memoryOf(pid);
   return `private ${mebibytes(memory.private)}, proportional ${mebibytes(memory.proportional)}`;
@@ -264,13 +256,4 @@ function memoryText(pid: number): string {
 
 function mebibytes(value: number): string {
   return `${value.toFixed(1)} MiB`;
-}
-
-function median(values: readonly number[]): number {
-  const sorted = values.toSorted((one, other) => one - other);
-  return sorted[Math.floor(sorted.length / 2)] as number;
-}
-
-function milliseconds(value: number): string {
-  return `${value.toFixed(value < 10 ? 1 : 0)} ms`;
 }

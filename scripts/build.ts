@@ -57,13 +57,13 @@ const commanderWithoutPrograms: Plugin = {
   },
 };
 
-/** What only a running gateway needs is a file of its own, so that short commands do not read it. */
-const librariesOfRun = ["execa", "pino", "pino-pretty"] as const;
+/** What few commands need is a file of its own, so that the others do not read it. */
+const librariesOfFew = ["execa", "pino", "pino-pretty", "yaml"] as const;
 
 const separateLibraries: Plugin = {
   name: "separate-libraries",
   setup: (context) =>
-    context.onResolve({ filter: new RegExp(`^(?:${librariesOfRun.join("|")})$`) }, ({ path, kind }) =>
+    context.onResolve({ filter: new RegExp(`^(?:${librariesOfFew.join("|")})$`) }, ({ path, kind }) =>
       kind === "entry-point" ? undefined : { path: `./${path}.cjs`, external: true },
     ),
 };
@@ -86,7 +86,7 @@ await build({
   entryPoints: { "vnf-ipsec": `${root}/src/main.ts` },
   plugins: [compiledTemplates, commanderWithoutPrograms, separateLibraries],
 });
-await build({ ...common, entryPoints: [...librariesOfRun] });
+await build({ ...common, entryPoints: [...librariesOfFew] });
 
 // Without it Node would take the launcher, which has no extension, for a module as package.json says.
 writeFileSync(`${target}/package.json`, '{ "type": "commonjs" }\n');
@@ -113,7 +113,7 @@ const environment = {
 };
 const loadLibraries = [
   `require("node:module").enableCompileCache({ directory: ${JSON.stringify(`${target}/cache`)}, portable: true });`,
-  ...librariesOfRun.map((name) => `require(${JSON.stringify(`${target}/${name}.cjs`)});`),
+  ...librariesOfFew.map((name) => `require(${JSON.stringify(`${target}/${name}.cjs`)});`),
 ].join("\n");
 for (const words of [
   [`${target}/vnf-ipsec`, "render"],

@@ -12,6 +12,7 @@ const generated: readonly { readonly path: string; readonly text: (before: strin
       before.replace(/(<!-- variables -->\n)[\s\S]*?(<!-- \/variables -->)/, `$1\n${markdownSummary()}\n$2`),
   },
   { path: "docs/variables.md", text: () => `${introduction}\n${renderReference("markdown")}` },
+  { path: "docs/connections.schema.json", text: () => renderReference("connections-schema") },
   { path: "docs/variables.schema.json", text: () => renderReference("json-schema") },
   { path: ".env.example", text: () => renderReference("env") },
   {

@@ -81,18 +81,27 @@ const buildProgram = (
     .option("--show-secrets", "print secrets instead of ***")
     .option("--output-dir <directory>", "write the files below this directory instead")
     .option("--json", "print one JSON object")
-    .action(async (options) => finish((await import("./commands/render.ts")).render(context, options)));
+    .action(async (options) => finish(await (await import("./commands/render.ts")).render(context, options)));
   program
     .command("check")
     .description("print every error and warning of the environment")
     .option("--json", "print one JSON object")
-    .action(async (options) => finish((await import("./commands/check.ts")).check(context, options)));
+    .action(async (options) => finish(await (await import("./commands/check.ts")).check(context, options)));
   program
     .command("status")
     .description("print what the gateway that runs here knows: connections, traffic, failures")
     .option("--json", "print one JSON object")
     .option("--watch", "print it again every two seconds, until interrupted")
     .action(async (options) => finish(await (await import("./commands/status.ts")).status(context, options)));
+  program
+    .command("reload")
+    .description(
+      "have the gateway that runs here read its files again and follow what differs; print what came of it",
+    )
+    .option("--dry-run", "print what a reload would do, and change nothing")
+    .option("--json", "print one JSON object")
+    .addHelpText("after", reloadHelp)
+    .action(async (options) => finish(await (await import("./commands/reload.ts")).reload(context, options)));
   program
     .command("healthcheck")
     .description("exit with 0 if a gateway runs here and does its work, with 1 if not")
@@ -128,11 +137,17 @@ const buildProgram = (
   return program;
 };
 
+const reloadHelp = `
+ENVFILE, IPSEC_CONFIG_FILE and the files of secrets are read again. The process environment is what the gateway was
+started with; that of this command is not looked at.
+`;
+
 const examples = `
 Examples:
   ENVFILE=moon.env vnf-ipsec check                             is this environment good?
   env $(cat moon.env) vnf-ipsec render                         what would it do?
   ENVFILE=moon.env vnf-ipsec run                               be the gateway
+  vnf-ipsec reload --dry-run                                   what would a reload of the running gateway do?
   ENVFILE=moon.env vnf-ipsec doctor                            why does the tunnel not come up?
   ENVFILE=moon.env vnf-ipsec render --output-dir /tmp/moon     keep the files
   vnf-ipsec variables --format env > moon.env                  begin a new environment

@@ -28,7 +28,16 @@ export type Problem = {
   readonly message: string;
   /** What to do, with an example of a good value. */
   readonly hint?: string;
+  /** Where it stands, if that is a file of connections; the message names it too. */
+  readonly place?: Place;
 };
+
+/** A line of a file, and the keys that lead to it, such as `connections.berlin.psk`. */
+export type Place = { readonly file: string; readonly line: number; readonly path: string };
+
+/** As compilers write it, and editors follow it. */
+export const placeText = ({ file, line, path }: Place): string =>
+  [`${file}:${line}`, ...(path === "" ? [] : [path])].map((part) => quoted(part).slice(1, -1)).join(": ");
 
 /** Either a value, or every problem that stands in its way. Parsers return it so that problems collect. */
 export type Result<T> =

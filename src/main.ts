@@ -1,5 +1,6 @@
 #!/usr/bin/env node
 import process from "node:process";
+import { setTimeout as sleep } from "node:timers/promises";
 import { runCli } from "./cli.ts";
 import type { Output } from "./commands/context.ts";
 import { printProblems } from "./commands/print-problems.ts";
@@ -40,8 +41,19 @@ const describeFault = (error: unknown): number => {
   return exitCodes.software;
 };
 
+/** A pipe takes 64 KiB at once, and what is not yet written is lost at the end. */
+const untilWritten = (stream: NodeJS.WriteStream): Promise<void> =>
+  new Promise((resolve) => stream.write("", () => resolve()));
+
+const stoppedWriteLimitMilliseconds = 200;
+
 const context = { environment: process.env, stdout, stderr, control, version, killProcess };
 runCli(process.argv.slice(2), context)
   .catch(describeFault)
-  // Timers that were only a limit must not hold the end up.
-  .then((exitCode) => process.exit(exitCode));
+  .then(async (exitCode) => {
+    const written = Promise.all([process.stdout, process.stderr].map(untilWritten));
+    // Whoever reads slowly gets everything, unless a stop is asked for.
+    await Promise.race([written, control.stop.then(() => sleep(stoppedWriteLimitMilliseconds))]);
+    // Timers that were only a limit must not hold the end up.
+    process.exit(exitCode);
+  });

@@ -21,8 +21,10 @@ export type Backend = {
   };
   /** Of strongswan.conf(5): the plugin that the backend needs, or can do without. */
   readonly usesStroke: boolean;
-  /** What has charon know a connection and its key; nothing where the command loads files. */
-  readonly load: (connection: Connection) => readonly DaemonRequest[];
+  /** What charon refuses where it would refuse a connection or its key, and what changes nothing; nothing if there is no such thing. */
+  readonly probe: (connections: readonly Connection[]) => readonly DaemonRequest[];
+  /** What has charon know connections and their keys, or some of them where it fails; nothing where the command loads files. */
+  readonly load: (connections: readonly Connection[]) => readonly DaemonRequest[];
   /** What has charon forget a connection. Its SAs stay, and are ended by others. */
   readonly unload: (connection: Connection) => readonly DaemonRequest[];
   /** What a reload begins with, before anything is unloaded. */

@@ -5,13 +5,13 @@ import { loadSettings } from "./load-settings.ts";
 import { printProblems } from "./print-problems.ts";
 
 /** Prints every error and warning of the environment. With `--json`, as one object on stdout. */
-export const check = (
+export const check = async (
   context: Context,
   options: { readonly json?: boolean; readonly init?: boolean },
-): ExitCode => {
+): Promise<ExitCode> => {
   const purpose: Purpose = options.init ? "init" : "gateway";
-  if (options.json) return checkAsJson(context, purpose);
-  const { warnings } = loadSettings(context.environment, purpose);
+  if (options.json) return await checkAsJson(context, purpose);
+  const { warnings } = await loadSettings(context.environment, purpose);
   printProblems("warning", warnings, context.stderr);
   context.stdout.write(
     warnings.length === 0
@@ -21,10 +21,10 @@ export const check = (
   return exitCodes.ok;
 };
 
-const checkAsJson = (context: Context, purpose: Purpose): ExitCode => {
+const checkAsJson = async (context: Context, purpose: Purpose): Promise<ExitCode> => {
   const print = (result: object): void => context.stdout.write(`${JSON.stringify(result, null, 2)}\n`);
   try {
-    const { warnings } = loadSettings(context.environment, purpose);
+    const { warnings } = await loadSettings(context.environment, purpose);
     print({ valid: true, errors: [], warnings });
     return exitCodes.ok;
   } catch (error) {

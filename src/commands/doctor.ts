@@ -16,7 +16,7 @@ import { createLog } from "../observe/log.ts";
 import { createJsonScrubber, createScrubber } from "../observe/scrub.ts";
 import { type Secret, secret } from "../secret.ts";
 import { unwrapped } from "../settings/environment.ts";
-import { definitionOf, variableNames } from "../settings/variables.ts";
+import { isSecret } from "../settings/variables.ts";
 import { virtualInterfaceVariable } from "../settings/virtual-interface-variable.ts";
 import type { Context } from "./context.ts";
 import { type InspectedSettings, inspectSettings } from "./load-settings.ts";
@@ -35,7 +35,7 @@ export const doctor = async (context: Context, options: DoctorOptions): Promise<
   const target = options.target === undefined ? undefined : targetOf(options.target);
   const { bundle } = options;
   if (bundle !== undefined) requireNoFile(bundle);
-  const inspected = inspectSettings(context.environment, "gateway");
+  const inspected = await inspectSettings(context.environment, "gateway");
   const secrets = secretsIn(inspected);
   const scrubText = createScrubber(() => secrets);
   const scrubJson = createJsonScrubber(() => secrets);
@@ -67,10 +67,14 @@ const examineHere = async (
   { rekey, target, gathers }: Wish,
 ): Promise<{ readonly results: readonly CheckResult[]; readonly gathered?: object }> => {
   const runProgram = createRunProgram(childEnvironment(context.environment), await createSilentLog());
-  const wanted = inspected.settings?.gateway;
+  const { gateway: wanted, tunnels = [] } = inspected.settings ?? {};
   const [look, dataplaneResults, rules] = await Promise.all([
     lookAtGateway(),
-    checkDataplane(wanted?.IPSEC_DATAPLANE ?? "auto", virtualInterfaceVariable(wanted), runProgram),
+    checkDataplane(
+      wanted?.IPSEC_DATAPLANE ?? "auto",
+      tunnels.flatMap((tunnel) => virtualInterfaceVariable(tunnel) ?? [])[0],
+      runProgram,
+    ),
     readRuleset(runProgram),
   ]);
   const dataplane = look.status?.gateway.dataplane ?? dataplaneIn(dataplaneResults);
@@ -115,12 +119,12 @@ const targetOf = (text: string): Address => {
 };
 
 /** Every secret that was given, right or wrong, as it was written and as it was read. */
-const secretsIn = ({ environment, settings }: InspectedSettings): readonly Secret[] => [
-  ...variableNames
-    .filter((name) => definitionOf(name).secret === true)
-    .flatMap((name) => {
-      const given = environment.get(name);
-      if (given === undefined || given.isUnreadable) return [];
+const secretsIn = ({ environment, connections, settings }: InspectedSettings): readonly Secret[] => [
+  ...[{ environment }, ...connections]
+    .flatMap((each) => [...each.environment])
+    .flatMap(([name, given]) => {
+      if (!isSecret(name)) return [];
+      if (given.isUnreadable) return [];
       const forms = given.bytes === undefined ? [given.text, unwrapped(given.text).text] : [given.bytes];
       return forms.map((form) => secret(typeof form === "string" ? new TextEncoder().encode(form) : form));
     }),

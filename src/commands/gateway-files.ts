@@ -1,7 +1,13 @@
 import { managedDirectories } from "../backend/backends.ts";
 import type { Effects } from "../host/apply.ts";
 import { daemonUser } from "../host/daemon-user.ts";
-import { removeUnwanted, type WriteOptions, type Written, writeFiles } from "../host/write-files.ts";
+import {
+  type Original,
+  removeUnwanted,
+  restoreFiles,
+  type WriteOptions,
+  writeFiles,
+} from "../host/write-files.ts";
 import type { PlannedGateway } from "./planned-gateway.ts";
 
 /** The files of a running gateway. */
@@ -15,7 +21,8 @@ export type GatewayFiles = {
 export const createGatewayFiles = ({ log }: Pick<Effects, "log">): GatewayFiles => {
   const { owner, files: ofDaemonUser } = daemonUser();
   const options: WriteOptions = { root: "", ...(owner === undefined ? {} : { owner }) };
-  let all: readonly Written[] = [];
+  // Only the first write of a path knows what stood there before us.
+  const originals = new Map<string, Original>();
   return {
     write: (plan) => {
       const files = [...plan.files, ...ofDaemonUser];
@@ -23,14 +30,14 @@ export const createGatewayFiles = ({ log }: Pick<Effects, "log">): GatewayFiles 
       return {
         commit: () => {
           removeUnwanted(managedDirectories, files, options);
-          // The oldest record of a path knows what stood there before us, so it is restored last.
-          all = [written, ...all];
+          for (const original of written.originals)
+            if (!originals.has(original.path)) originals.set(original.path, original);
         },
         rollBack: written.rollBack,
       };
     },
     restore: () => {
-      const left = [...new Set(all.flatMap((written) => written.restore()))];
+      const left = restoreFiles([...originals.values()], options);
       if (left.length > 0)
         log.error({ event: "files-left", paths: left }, "written files could not be removed");
     },

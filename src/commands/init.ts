@@ -13,7 +13,7 @@ import { loadSettings } from "./load-settings.ts";
  * what differs, and takes back what it did when a step fails. What it makes stays.
  */
 export const init = async (context: Context): Promise<ExitCode> => {
-  const { settings, warnings } = loadSettings(context.environment, "init");
+  const { settings, warnings } = await loadSettings(context.environment, "init");
   const log = await createCommandLog(settings, context, () => []);
   logWarnings(log, warnings);
   const runProgram = createRunProgram(childEnvironment(context.environment), log);

@@ -1,20 +1,28 @@
 import { exitCodes, Failure, type Problem } from "../failure.ts";
+import type { FilesRead } from "../host/file-reader.ts";
 import { readEnvironment } from "../host/read-environment.ts";
-import type { Environment } from "../settings/environment.ts";
+import type { ConnectionEnvironment, Environment } from "../settings/environment.ts";
 import { parseSettings } from "../settings/parse-settings.ts";
 import type { Purpose, Settings } from "../settings/settings.ts";
 
-export type LoadedSettings = { readonly settings: Settings; readonly warnings: readonly Problem[] };
+export type LoadedSettings = {
+  readonly settings: Settings;
+  readonly warnings: readonly Problem[];
+  readonly files: FilesRead;
+};
 
 /** Reads and checks an environment with its files; throws one Failure that tells every error and warning. */
-export const loadSettings = (
+export const loadSettings = async (
   processEnvironment: Readonly<Record<string, string | undefined>>,
   purpose: Purpose,
-): LoadedSettings => {
-  const { settings, errors, warnings, unreadable } = inspectSettings(processEnvironment, purpose);
+): Promise<LoadedSettings> => requireSettings(await inspectSettings(processEnvironment, purpose));
+
+/** What was inspected, or one Failure that tells every error and warning. */
+export const requireSettings = (inspected: InspectedSettings): LoadedSettings => {
+  const { settings, errors, warnings, unreadable, files } = inspected;
   if (settings === undefined)
     throw new Failure(errors, unreadable ? exitCodes.inputOutput : exitCodes.configuration, { warnings });
-  return { settings, warnings };
+  return { settings, warnings, files };
 };
 
 export type InspectedSettings = {
@@ -26,17 +34,19 @@ export type InspectedSettings = {
   readonly unreadable: boolean;
   /** What was given, right or wrong. */
   readonly environment: Environment;
+  readonly connections: readonly ConnectionEnvironment[];
+  readonly files: FilesRead;
 };
 
 /** The same for whoever goes on where there are errors. */
-export const inspectSettings = (
+export const inspectSettings = async (
   processEnvironment: Readonly<Record<string, string | undefined>>,
   purpose: Purpose,
-): InspectedSettings => {
-  const { environment, unreadable, errors } = readEnvironment(processEnvironment, {
+): Promise<InspectedSettings> => {
+  const { environment, connections, unreadable, errors, files } = await readEnvironment(processEnvironment, {
     withSecrets: purpose === "gateway",
   });
-  const parsed = parseSettings(environment, purpose);
+  const parsed = parseSettings(environment, purpose, connections);
   const all = [...errors, ...parsed.errors];
   const { settings } = parsed;
   return {
@@ -45,5 +55,7 @@ export const inspectSettings = (
     warnings: parsed.warnings,
     unreadable,
     environment,
+    connections: connections ?? [],
+    files,
   };
 };

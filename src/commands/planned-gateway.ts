@@ -1,11 +1,12 @@
-import { type Backend, type RenderOptions, revealedAsBase64 } from "../backend/backend.ts";
+import { type Backend, revealedAsBase64 } from "../backend/backend.ts";
 import { backends } from "../backend/backends.ts";
 import type { ConfigFile } from "../backend/config-file.ts";
 import { renderFiles } from "../backend/files.ts";
+import type { Templates } from "../backend/templates.ts";
 import { exitCodes, Failure } from "../failure.ts";
 import { type Dataplane, onDataplane } from "../gateway/dataplane.ts";
 import { buildGateway } from "../gateway/from-settings.ts";
-import type { Gateway } from "../gateway/gateway.ts";
+import type { Connection, Gateway } from "../gateway/gateway.ts";
 import type { RunProgram } from "../host/run-program.ts";
 import { unsupportedBy } from "../ipsec/proposal-checks.ts";
 import { loadTemplates } from "../load-templates.ts";
@@ -43,24 +44,22 @@ export const planGateway = async (
 export const charonConf = ({ files }: PlannedGateway): string | undefined =>
   files.find((file) => file.path.endsWith("/charon.conf"))?.text;
 
-/** All that is written of the connection of that name, to tell whether it has changed; nothing if there is none. */
-export const connectionText = (plan: PlannedGateway, name: string): string =>
-  textOf(plan, name, { showSecret: revealedAsBase64 });
+/** All that is written of each connection, keys included, by its name: what it takes to tell whether it has changed. */
+export const connectionTexts = ({ files }: PlannedGateway): ReadonlyMap<string, string> => {
+  const texts = new Map<string, string>();
+  for (const { connection, text } of files)
+    if (connection !== undefined) texts.set(connection, `${texts.get(connection) ?? ""}${text}`);
+  return texts;
+};
 
-/** The same less the key. */
-export const connectionTextWithoutKey = (plan: PlannedGateway, name: string): string =>
-  textOf(plan, name, {});
-
-const textOf = (
-  { backend, dataplane, gateway }: PlannedGateway,
-  name: string,
-  options: Pick<RenderOptions, "showSecret">,
+/** The same of one connection, less the key. */
+export const textWithoutKey = (
+  { backend, dataplane }: PlannedGateway,
+  connection: Connection,
+  templates: Templates,
 ): string =>
-  gateway.connections
-    .filter((connection) => connection.name === name)
-    .flatMap((connection) =>
-      backend.connectionFiles(connection, { templates: loadTemplates(), dataplane, ...options }),
-    )
+  backend
+    .connectionFiles(connection, { templates, dataplane })
     .map(({ text }) => text)
     .join("");
 

@@ -29,8 +29,8 @@ export type RenderCommandOptions = {
  * Shows what `run` would write and execute, touching nothing. The data plane is the one that is asked for, and the
  * kernel for `auto`: which of them works is known only where the gateway will run.
  */
-export const render = (context: Context, options: RenderCommandOptions): ExitCode => {
-  const { settings, warnings } = loadSettings(context.environment, "gateway");
+export const render = async (context: Context, options: RenderCommandOptions): Promise<ExitCode> => {
+  const { settings, warnings } = await loadSettings(context.environment, "gateway");
   const dataplane: Dataplane = settings.gateway.IPSEC_DATAPLANE === "userspace" ? "userspace" : "kernel";
   const gateway = onDataplane(buildGateway(settings), dataplane);
   const showSecret = options.showSecrets ? { showSecret: revealedAsBase64 } : {};

@@ -1,16 +1,15 @@
-import { backends } from "../backend/backends.ts";
 import { requireFreePorts } from "../daemon/charon.ts";
 import { claimHost } from "../daemon/claim.ts";
 import type { KillProcess } from "../daemon/end-processes.ts";
 import { loadEverything } from "../daemon/load-connections.ts";
 import { runPaths } from "../daemon/paths.ts";
+import { reloadRequests } from "../daemon/reload-requests.ts";
 import { removeStaleFiles, runningDaemon } from "../daemon/stale.ts";
 import { supervise } from "../daemon/supervise.ts";
 import { type ExitCode, exitCodes, Failure } from "../failure.ts";
-import type { ChildSa } from "../gateway/gateway.ts";
-import { type Effects, undoAll } from "../host/apply.ts";
-import { requireCapabilities } from "../host/capabilities.ts";
-import { moveDiscardPolicies, undoAllButDiscarding } from "../host/discard-policies.ts";
+import type { Effects } from "../host/apply.ts";
+import { listAwaitedTunnels } from "../host/awaited-tunnels.ts";
+import { moveDiscardPolicies, undoAllButDiscarding, undoEverything } from "../host/discard-policies.ts";
 import { checkHost, readSysctl } from "../host/host-checks.ts";
 import { addHostRoutes } from "../host/host-routes.ts";
 import { openJournal } from "../host/journal.ts";
@@ -20,9 +19,8 @@ import {
   requireVirtualInterfaces,
 } from "../host/keep-virtual-interfaces.ts";
 import { removeKernelLeftovers } from "../host/kernel-leftovers.ts";
-import { requireIncludes } from "../host/require-includes.ts";
-import { requirePrograms } from "../host/require-programs.ts";
 import { childEnvironment, createRunProgram } from "../host/run-program.ts";
+import { watchFiles } from "../host/watch-files.ts";
 import { createDiagnostician } from "../observe/diagnostician.ts";
 import type { Log } from "../observe/log.ts";
 import type { Settings } from "../settings/settings.ts";
@@ -33,9 +31,12 @@ import type { Context } from "./context.ts";
 import { createDaemonLines } from "./daemon-lines.ts";
 import { decideDataplane } from "./decide-dataplane.ts";
 import { createGatewayFiles } from "./gateway-files.ts";
+import { type Running, secretsOf } from "./install-plan.ts";
 import { loadSettings } from "./load-settings.ts";
-import { logFiles, type PlannedGateway, planGateway } from "./planned-gateway.ts";
-import { type Running, reloadGateway, secretsOf } from "./reload-gateway.ts";
+import { logFiles, planGateway } from "./planned-gateway.ts";
+import { type PlanParts, planReload, reloadGateway } from "./reload-gateway.ts";
+import { stopping } from "./reload-reports.ts";
+import { requireMachine } from "./require-machine.ts";
 
 /** Where the commands that take back our changes are kept, for whoever comes after a crash. */
 const journalPath = "/run/vnf-ipsec/undo.json";
@@ -49,14 +50,14 @@ type RunOptions = { readonly withInit?: boolean };
 
 /** Checks everything, prepares the host, and keeps charon running until a stop is asked for. */
 export const run = async (context: RunContext, options: RunOptions = {}): Promise<ExitCode> => {
-  const { settings, warnings } = loadSettings(context.environment, "gateway");
-  const secrets: Pick<Running, "secrets"> = { secrets: secretsOf(settings) };
-  const log = await createCommandLog(settings, context, () => secrets.secrets);
+  const { settings, warnings, files } = await loadSettings(context.environment, "gateway");
+  const read: Omit<Running, "plan"> = { secrets: secretsOf(settings), files };
+  const log = await createCommandLog(settings, context, () => read.secrets);
   log.info({ event: "starting", version: context.version }, "vnf-ipsec starts");
   logWarnings(log, [...warnings, ...checkHost(readSysctl)]);
   requireMachine(context, settings);
   try {
-    await runGateway(context, options, settings, log, secrets);
+    await runGateway(context, options, settings, log, read);
     return exitCodes.ok;
   } catch (error) {
     if (error instanceof Failure) logProblems(log, error);
@@ -66,21 +67,13 @@ export const run = async (context: RunContext, options: RunOptions = {}): Promis
   }
 };
 
-/** Throws where it could not work, before anything is touched. */
-const requireMachine = ({ environment }: RunContext, { gateway }: Settings): void => {
-  const backend = backends[gateway.IPSEC_BACKEND];
-  requireCapabilities(["NET_ADMIN", "NET_BIND_SERVICE"]);
-  requirePrograms(environment["PATH"], backend.daemon);
-  if (backend === backends.stroke && !gateway.IPSEC_USE_MANUAL_CONFIG) requireIncludes();
-};
-
 /** Whatever is made here is unmade at the end of its scope, the last first. */
 const runGateway = async (
   context: RunContext,
   options: RunOptions,
   settings: Settings,
   log: Log,
-  secrets: Pick<Running, "secrets">,
+  read: Omit<Running, "plan">,
 ): Promise<void> => {
   const { control, killProcess } = context;
   await using scope = new AsyncDisposableStack();
@@ -93,14 +86,14 @@ const runGateway = async (
     // Not those of a charon that was here before and made us fail.
     if (runningDaemon() === undefined) removeStaleFiles();
   });
-  scope.defer(() => undoAll(effects));
+  scope.defer(() => undoEverything(effects));
   await undoAllButDiscarding(effects);
   removeStaleFiles();
   if (!settings.gateway.IPSEC_MANUAL_CHARON) requireFreePorts();
 
   const dataplane = await decideDataplane(settings, runProgram, log);
   const plan = await planGateway(settings, dataplane, runProgram);
-  const running: Running = Object.assign(secrets, { plan });
+  const running: Running = Object.assign(read, { plan });
   if (control.isStopping()) return;
 
   const diagnostician = createDiagnostician();
@@ -112,9 +105,15 @@ const runGateway = async (
     planned: () => running.plan,
     diagnostician,
   });
+  const reloads = reloadRequests(control, stopping);
+  const files = createGatewayFiles({ log });
+  const withInit = options.withInit === true;
+  const parts: PlanParts = { context, running, files, effects, withInit };
   const server = await serveStatus(monitor, {
     address: settings.gateway.IPSEC_HTTP_LISTEN,
     secrets: () => running.secrets,
+    reload: reloads.ask,
+    planReload: () => reloads.inTurn(() => planReload(parts)),
   });
   scope.defer(server.close);
 
@@ -122,19 +121,27 @@ const runGateway = async (
   await moveDiscardPolicies(dataplane, plan.gateway, effects);
   const removeLeftovers = () => removeKernelLeftovers(running.plan.gateway, { runProgram, log });
   if (hadPredecessor) await removeLeftovers();
-  const files = createGatewayFiles({ log });
   scope.defer(files.restore);
   files.write(plan).commit();
   logFiles(log, plan);
   await addHostRoutes(plan.gateway, effects);
   const { virtualInterfaces } = plan.gateway;
-  if (options.withInit) await makeVirtualInterfaces(virtualInterfaces, effects);
+  if (withInit) await makeVirtualInterfaces(virtualInterfaces, effects);
   else await requireVirtualInterfaces(virtualInterfaces, effects);
   if (virtualInterfaces.length > 0) {
     const keeper = keepVirtualInterfaces(() => running.plan.gateway.virtualInterfaces, effects, environment);
     scope.defer(keeper.stop);
   }
 
+  const watch = watchFiles({
+    files: () => (running.plan.settings.gateway.IPSEC_WATCH ? running.files : undefined),
+    onChange: reloads.ask,
+    log,
+  });
+  scope.defer(watch.stop);
+
+  // By the next life of charon.
+  let loaded = Promise.withResolvers<void>();
   const lines = createDaemonLines(log, diagnostician, monitor);
   await supervise({
     log,
@@ -147,23 +154,30 @@ const runGateway = async (
       killProcess,
       record: claim.record,
     }),
-    load: (charon) => {
+    load: async (charon) => {
       const { gateway, manual, backend } = running.plan;
       const wanted = { connections: gateway.connections, isMounted: manual };
-      return loadEverything(charon, wanted, { backend, runProgram, log });
+      await loadEverything(charon, wanted, { backend, runProgram, log });
+      loaded.resolve();
+      loaded = Promise.withResolvers();
     },
-    // For minutes the kernel may not ask for an SA again that it asked the dead daemon for (net/xfrm, acq_expires).
-    restore: hadPredecessor ? childNames(plan, ({ onTraffic }) => onTraffic) : [],
-    expectedUp: () => childNames(running.plan, ({ atOnce }) => atOnce),
-    reload: (charon) => reloadGateway(charon, { context, running, files, server, effects }),
+    awaited: () => listAwaitedTunnels(running.plan.gateway, runProgram),
+    expectedUp: () =>
+      running.plan.gateway.connections
+        .flatMap(({ children }) => children)
+        .filter(({ atOnce }) => atOnce)
+        .map(({ name }) => name),
+    reloads,
+    reload: async (charon) => {
+      const { effect } = await reloads.serve(async () => {
+        const { effect, report } = await reloadGateway(charon, { ...parts, server });
+        return { effect, report: effect === "restart" ? loaded.promise.then(() => report) : report };
+      });
+      watch.follow();
+      return effect;
+    },
     follower: monitor,
     lastWords: lines.last,
     afterKill: removeLeftovers,
   });
 };
-
-const childNames = ({ gateway }: PlannedGateway, isWanted: (child: ChildSa) => boolean): readonly string[] =>
-  gateway.connections
-    .flatMap(({ children }) => children)
-    .filter(isWanted)
-    .map(({ name }) => name);

@@ -58,6 +58,8 @@ export const startCharon = async (options: StartOptions): Promise<Charon | Start
   const started = spawn(program, words, {
     env: withDaemonDirectories(options.environment),
     stdio: ["ignore", "pipe", "pipe"],
+    // In a session of its own, so that a Ctrl-C is for the supervisor alone, which lets charon say goodbye first.
+    detached: true,
   });
   for (const input of [started.stdout, started.stderr]) createInterface({ input }).on("line", options.onLine);
   let end: string | undefined;

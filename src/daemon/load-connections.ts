@@ -4,10 +4,10 @@ import { exitCodes, Failure } from "../failure.ts";
 import type { Connection } from "../gateway/gateway.ts";
 import type { RunProgram } from "../host/run-program.ts";
 import type { Log } from "../observe/log.ts";
+import { listLoadedConnections } from "../vici/listings.ts";
 import { ViciError } from "../vici/vici-error.ts";
 import { askDaemon } from "./ask-daemon.ts";
 import type { Charon } from "./charon.ts";
-import { listLoadedChildren } from "./security-associations.ts";
 
 export type LoadEffects = {
   readonly backend: Backend;
@@ -32,43 +32,84 @@ export const loadEverything = async (
   }
 };
 
+/** A connection that charon does not take, and its words. */
+export type Refusal = { readonly connection: Connection; readonly reason: string };
+
 /** Has charon know these connections; returns those that it refused. None keeps the others from being loaded. */
-export const loadConnections = async (
+export const loadConnections = (
   charon: Charon,
   connections: readonly Connection[],
-  { backend, runProgram, log }: LoadEffects,
-): Promise<readonly Connection[]> => {
-  const refused: Connection[] = [];
-  for (const connection of connections) {
-    try {
-      await askDaemon(charon, backend.load(connection), runProgram);
-    } catch (error) {
-      if (!(error instanceof ViciError) || error.kind !== "refused") throw error;
-      refused.push(connection);
-      log.error(
-        { event: "not-loaded", connection: connection.name, reason: error.message },
-        "charon has not loaded a connection",
-      );
-    }
-  }
+  effects: LoadEffects,
+): Promise<readonly Refusal[]> => askForEach(charon, connections, effects.backend.load, effects);
+
+/** Asks charon for all connections; returns those that it refused. */
+export const askForEach = async (
+  charon: Charon,
+  connections: readonly Connection[],
+  requests: Backend["load"],
+  effects: LoadEffects,
+): Promise<readonly Refusal[]> => {
+  const refused: Refusal[] = [];
+  for (let asked = 0; asked < connections.length; asked += askedTogether)
+    refused.push(
+      ...(await askTogether(charon, connections.slice(asked, asked + askedTogether), requests, effects)),
+    );
   return refused;
 };
 
+/** Most of the time goes by on the way to charon and back. */
+const askedTogether = 20;
+
+const askTogether = async (
+  charon: Charon,
+  connections: readonly Connection[],
+  requests: Backend["load"],
+  effects: LoadEffects,
+): Promise<readonly Refusal[]> => {
+  try {
+    await askDaemon(charon, requests(connections), effects.runProgram);
+    return [];
+  } catch (error) {
+    if (!(error instanceof ViciError) || (error.kind !== "refused" && error.kind !== "unencodable"))
+      throw error;
+    const [connection, ...others] = connections;
+    // One of them is wrong, or all are too much for a message. Those that charon has taken already stay as they are.
+    if (others.length > 0)
+      return (
+        await Array.fromAsync(connections, (one) => askTogether(charon, [one], requests, effects))
+      ).flat();
+    if (connection === undefined) throw error;
+    const reason = error.message;
+    effects.log.error(
+      { event: "not-loaded", connection: connection.name, reason },
+      "charon has not loaded a connection",
+    );
+    return [{ connection, reason }];
+  }
+};
+
 /**
- * Waits until charon has loaded them all, for 10 s at most, and returns the names of the CHILD SAs that are missing.
- * starter loads by itself, and tells nobody when it is through.
+ * Waits until charon has loaded them all and returns the names of the CHILD SAs that are missing, once 10 s have
+ * brought no other. starter loads by itself, and tells nobody when it is through.
  */
 export const untilLoaded = async (
   charon: Charon,
   connections: readonly Connection[],
 ): Promise<readonly string[]> => {
-  const children = connections.flatMap((connection) => connection.children.map((child) => child.name));
-  const deadline = performance.now() + loadLimitMilliseconds;
+  let missing = connections.flatMap((connection) => connection.children.map((child) => child.name));
+  let progressAt = performance.now();
   for (;;) {
-    const loaded = await listLoadedChildren(charon.vici);
-    const missing = children.filter((name) => !loaded.has(name));
-    if (missing.length === 0 || performance.now() > deadline) return missing;
-    await sleep(5);
+    const begin = performance.now();
+    const loaded = new Set(
+      (await listLoadedConnections(charon.vici)).flatMap(({ children }) => children.map(({ name }) => name)),
+    );
+    const now = performance.now();
+    const stillMissing = missing.filter((name) => !loaded.has(name));
+    if (stillMissing.length < missing.length) progressAt = now;
+    missing = stillMissing;
+    if (missing.length === 0 || now - progressAt > loadLimitMilliseconds) return missing;
+    // A listing of many keeps charon from loading them.
+    await sleep(Math.max(5, now - begin));
   }
 };
 

@@ -1,57 +1,88 @@
 import type { Connection } from "../gateway/gateway.ts";
+import { listIkeSas } from "../vici/listings.ts";
 import { askDaemon } from "./ask-daemon.ts";
 import type { Charon } from "./charon.ts";
-import { type LoadEffects, loadConnections, requireLoaded, untilLoaded } from "./load-connections.ts";
-import { listIkeSas } from "./security-associations.ts";
+import {
+  askForEach,
+  type LoadEffects,
+  loadConnections,
+  type Refusal,
+  requireLoaded,
+  untilLoaded,
+} from "./load-connections.ts";
 
-/** How charon's connections differ from those that are wanted. */
+/** How the connections that are wanted differ from those that charon holds. */
 export type Difference = {
-  /** What charon holds and is changed or gone. */
-  readonly outdated: readonly Connection[];
+  readonly added: readonly Connection[];
+  readonly changed: readonly Change[];
+  readonly removed: readonly Connection[];
   /** Those with another key and nothing else: what loads files sees no keys, and would not load them again. */
   readonly withOtherKey: readonly Connection[];
-  /** What is changed or new. */
-  readonly changed: readonly Connection[];
-  readonly wanted: readonly Connection[];
 };
 
+export type Change = { readonly from: Connection; readonly to: Connection };
+
 /**
- * Has charon follow files that have been written already. Only what is outdated loses its SAs, and leaves charon
- * where it is then loaded anew. The others keep their tunnels.
+ * Has charon follow files that have been written already. Only what is changed or gone loses its SAs, and leaves charon
+ * where it is then loaded anew. The others keep their tunnels. Returns what charon refuses: with a backend that can try
+ * it beforehand the former connection then is as it was, with others it is gone; see `restoreFormer`.
  */
 export const followConnections = async (
   charon: Charon,
-  { outdated, withOtherKey, changed, wanted }: Difference,
+  difference: Difference,
+  wanted: readonly Connection[],
   effects: LoadEffects,
-): Promise<void> => {
+): Promise<readonly Refusal[]> => {
   const { backend, runProgram, log } = effects;
+  const { removed, withOtherKey } = difference;
   await askDaemon(charon, backend.beforeReload, runProgram);
+  const candidates = [...difference.changed.map(({ to }) => to), ...difference.added];
+  const refused = await askForEach(charon, candidates, backend.probe, effects);
+  const wrong = new Set(refused.map(({ connection }) => connection));
+  const changed = difference.changed.filter(({ to }) => !wrong.has(to));
+  const added = difference.added.filter((connection) => !wrong.has(connection));
+  const outdated = [...changed.map(({ from }) => from), ...removed];
   for (const connection of outdated) {
     log.info({ event: "connection-unloaded", connection: connection.name }, "unload what has changed");
     await askDaemon(charon, backend.unload(connection), runProgram);
   }
   // Their new keys must be there when the SAs are made anew.
-  if (!backend.daemon.loadsFiles) await loadConnections(charon, withOtherKey, effects);
-  const names = new Set(
-    [...outdated, ...withOtherKey].flatMap(({ name, children }) => [
-      name,
-      ...children.map((child) => child.name),
-    ]),
-  );
-  for (const sa of await listIkeSas(charon.vici)) {
-    if (names.has(sa.connection))
-      await charon.vici.request("terminate", { "ike-id": sa.uniqueId, timeout: "-1" });
-  }
+  const keys = backend.daemon.loadsFiles ? [] : await loadConnections(charon, withOtherKey, effects);
+  await terminate(charon, [...outdated, ...withOtherKey]);
   if (backend.daemon.loadsFiles) {
     charon.update();
-    requireLoaded(await untilLoaded(charon, wanted));
+    return notLoaded(wanted, await untilLoaded(charon, wanted));
+  }
+  const loading = [...changed.map(({ to }) => to), ...added];
+  return [...refused, ...keys, ...(await loadConnections(charon, loading, effects))];
+};
+
+/**
+ * Has charon hold the former connections in place of those that it refused, once the files say so again. Throws a
+ * Failure where it does not take them either.
+ */
+export const restoreFormer = async (
+  charon: Charon,
+  refused: readonly Refusal[],
+  { former, wanted }: { readonly former: readonly Connection[]; readonly wanted: readonly Connection[] },
+  effects: LoadEffects,
+): Promise<void> => {
+  const { backend, runProgram, log } = effects;
+  for (const { connection, reason } of refused)
+    log.error(
+      { event: "reload-refused", connection: connection.name, reason },
+      "charon refused a connection, which stays as it was before",
+    );
+  await askDaemon(charon, backend.beforeReload, runProgram);
+  if (!backend.daemon.loadsFiles) {
+    const lost = await loadConnections(charon, former, effects);
+    requireLoaded(lost.map(({ connection }) => connection.name));
     return;
   }
-  const refused = new Set((await loadConnections(charon, changed, effects)).map(({ name }) => name));
-  const former = outdated.filter(({ name }) => refused.has(name));
-  for (const { name } of former)
-    log.error({ event: "reload-refused", connection: name }, "the connection stays as it was before");
-  await loadConnections(charon, former, effects);
+  // Of several CHILD SAs charon may have taken some.
+  for (const { connection } of refused) await askDaemon(charon, backend.unload(connection), runProgram);
+  charon.update();
+  requireLoaded(await untilLoaded(charon, wanted));
 };
 
 /** In manual configuration nobody but strongSwan's own programs knows what has changed. */
@@ -61,4 +92,22 @@ export const followMounted = async (
 ): Promise<void> => {
   await askDaemon(charon, [...backend.beforeReload, ...backend.loadMounted], runProgram);
   if (backend.daemon.loadsFiles) charon.update();
+};
+
+/** charon has an IKEv1 connection of ipsec.conf under the name of its first CHILD SA. */
+const terminate = async (charon: Charon, connections: readonly Connection[]): Promise<void> => {
+  const names = new Set(
+    connections.flatMap(({ name, children }) => [name, ...children.map((child) => child.name)]),
+  );
+  for (const sa of await listIkeSas(charon.vici)) {
+    if (names.has(sa.connection))
+      await charon.vici.request("terminate", { "ike-id": sa.uniqueId, timeout: "-1" });
+  }
+};
+
+const notLoaded = (wanted: readonly Connection[], missing: readonly string[]): readonly Refusal[] => {
+  const names = new Set(missing);
+  return wanted
+    .filter(({ children }) => children.some(({ name }) => names.has(name)))
+    .map((connection) => ({ connection, reason: "it was not loaded" }));
 };

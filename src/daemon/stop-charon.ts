@@ -1,7 +1,7 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import type { Log } from "../observe/log.ts";
+import { listIkeSas } from "../vici/listings.ts";
 import type { Charon } from "./charon.ts";
-import { listIkeSas } from "./security-associations.ts";
 import { removeStaleFiles } from "./stale.ts";
 
 /**

@@ -4,7 +4,7 @@ import type { Log } from "../observe/log.ts";
 import { type Charon, type StartFailure, type StartOptions, startCharon } from "./charon.ts";
 import type { Control } from "./control.ts";
 import { type KeepUp, keepUp } from "./keep-up.ts";
-import { type ReloadRequests, reloadRequests } from "./reload-requests.ts";
+import type { ReloadRequests } from "./reload-requests.ts";
 import { stopCharon } from "./stop-charon.ts";
 
 export type Supervision = {
@@ -14,11 +14,12 @@ export type Supervision = {
   readonly start: () => Omit<StartOptions, "isStopping">;
   /** Has a charon that has just started load its connections. */
   readonly load: (charon: Charon) => Promise<void>;
-  /** Names of the CHILD SAs to bring up once, because a predecessor that was killed may have had them up. */
-  readonly restore: readonly string[];
+  /** Names of the CHILD SAs to bring up once, because packets have waited for them since before this life of charon. */
+  readonly awaited: () => Promise<readonly string[]>;
   /** Names of the CHILD SAs that must be up; a reload changes them. */
   readonly expectedUp: () => readonly string[];
-  /** Reads everything again and has charon follow. */
+  readonly reloads: Pick<ReloadRequests<unknown>, "asked">;
+  /** Serves those who ask for a reload: reads everything again and has charon follow. */
   readonly reload: (charon: Charon) => Promise<"changed" | "restart" | "unchanged">;
   /** Is told when a life of charon begins, when it is over, and when the stop begins. */
   readonly follower: {
@@ -36,10 +37,10 @@ export type Supervision = {
 export const supervise = async (supervision: Supervision): Promise<void> => {
   const { log, control } = supervision;
   const deaths: number[] = [];
-  const reloads = reloadRequests(control);
-  let restore: ReadonlySet<string> = new Set(supervision.restore);
+  let installed: ReadonlySet<string> = new Set();
   while (!control.isStopping()) {
     const startedAt = performance.now();
+    const restore = new Set([...installed, ...(await supervision.awaited())]);
     const started = await startCharon({ ...supervision.start(), isStopping: control.isStopping });
     let end: string;
     if (isFailure(started)) {
@@ -49,9 +50,9 @@ export const supervise = async (supervision: Supervision): Promise<void> => {
       }
       end = started.failed;
     } else {
-      const outcome = await watch(started, { ...supervision, reloads }, restore, startedAt);
+      const outcome = await watch(started, supervision, restore, startedAt);
       if (outcome.kind === "stopped") return;
-      restore = outcome.installed;
+      installed = outcome.installed;
       if (outcome.kind === "restart") continue;
       end = outcome.end;
     }
@@ -83,7 +84,7 @@ type Outcome =
 /** One life of charon. */
 const watch = async (
   charon: Charon,
-  supervision: Supervision & { readonly reloads: ReloadRequests },
+  supervision: Supervision,
   restore: ReadonlySet<string>,
   startedAt: number,
 ): Promise<Outcome> => {
@@ -119,23 +120,15 @@ const watch = async (
 
   // With charon gone whatever a reload waits for fails at once; what it has changed must be known before it is undone.
   let reloading: Promise<unknown> = Promise.resolve();
+  const reload = () => {
+    const served = ready.then(() => (control.isStopping() ? "unchanged" : supervision.reload(charon)));
+    reloading = served.catch(() => {});
+    return served;
+  };
   try {
     for (;;) {
-      const event = await Promise.race([stop, died, reloads.next()]);
-      const effect =
-        event.kind === "reload"
-          ? await Promise.race([
-              stop,
-              died,
-              ready.then(() => {
-                const reload = control.isStopping()
-                  ? Promise.resolve("unchanged" as const)
-                  : supervision.reload(charon);
-                reloading = reload.catch(() => {});
-                return reload;
-              }),
-            ])
-          : event;
+      const event = await Promise.race([stop, died, reloads.asked()]);
+      const effect = event.kind === "reload" ? await Promise.race([stop, died, reload()]) : event;
       if (effect === "unchanged") continue;
       if (effect === "changed") {
         keeper?.expect(expectedUp());

@@ -1,5 +1,5 @@
 import type { Gateway } from "../gateway/gateway.ts";
-import { interfaceOf } from "../gateway/virtual-interface.ts";
+import { interfaceNames } from "../gateway/virtual-interface.ts";
 import { type Network, parseNetwork } from "../ipsec/network.ts";
 import type { GatewayStatus } from "../status/status-schema.ts";
 
@@ -16,14 +16,9 @@ export const protectedPairs = (
   gateway: Pick<Gateway, "connections" | "virtualInterfaces"> | undefined,
   status: GatewayStatus | undefined,
 ): readonly Pair[] => {
+  const interfaceName = interfaceNames(gateway?.virtualInterfaces ?? []);
   const planned = (gateway?.connections ?? []).flatMap(({ children }) =>
-    children.flatMap((child) =>
-      pairs(
-        child.localNetworks,
-        child.remoteNetworks,
-        interfaceOf(child, gateway?.virtualInterfaces ?? [])?.name,
-      ),
-    ),
+    children.flatMap((child) => pairs(child.localNetworks, child.remoteNetworks, interfaceName(child))),
   );
   if (planned.length > 0) return planned;
   return (status?.connections ?? []).flatMap(({ children }) =>

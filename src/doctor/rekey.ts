@@ -1,8 +1,8 @@
 import { setTimeout as sleep } from "node:timers/promises";
-import { readIkeSas, readRekeyedChildren } from "../status/readings.ts";
 import type { GatewayStatus } from "../status/status-schema.ts";
 import { connectVici, type ViciClient } from "../vici/client.ts";
 import { type Message, textOf } from "../vici/message.ts";
+import { readIkeSas, readRekeyedChildren } from "../vici/readings.ts";
 import { requireSuccess, ViciError } from "../vici/vici-error.ts";
 import { type CheckResult, result } from "./check-result.ts";
 import { lookAtGateway } from "./look-at-gateway.ts";

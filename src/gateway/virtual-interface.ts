@@ -30,16 +30,23 @@ type Shared = {
 /** An address of the interface, perhaps with the one at its other end. */
 export type LinkAddress = { readonly local: InterfaceAddress; readonly peer?: Address };
 
-/** The interface that the packets of a CHILD SA pass; none where its policies take them from all. */
-export const interfaceOf = <
-  One extends Pick<Vti, "kind" | "key"> | Pick<XfrmInterface, "kind" | "interfaceId">,
->(
-  child: { readonly mark?: number; readonly interfaceId?: number } | undefined,
-  interfaces: readonly One[],
-): One | undefined =>
-  interfaces.find((one) =>
-    one.kind === "vti" ? one.key === child?.mark : one.interfaceId === child?.interfaceId,
+/** Tells the name of the interface that the packets of a CHILD SA pass; none where its policies take them from all. */
+export const interfaceNames = (
+  interfaces: readonly VirtualInterface[],
+): ((child: Tie | undefined) => string | undefined) => {
+  const names = new Map(
+    interfaces.map((one) => [
+      one.kind === "vti" ? tieText({ mark: one.key }) : tieText({ interfaceId: one.interfaceId }),
+      one.name,
+    ]),
   );
+  return (child) => (child === undefined ? undefined : names.get(tieText(child)));
+};
+
+/** What of a CHILD SA ties it to an interface. */
+type Tie = { readonly mark?: number; readonly interfaceId?: number };
+
+const tieText = ({ mark, interfaceId }: Tie): string => `${mark} ${interfaceId}`;
 
 /**
  * Those of one name as one, which has all their addresses, routes and peers, and the smallest MTU. The settings have

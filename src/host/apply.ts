@@ -2,6 +2,7 @@ import { exitCodes, Failure } from "../failure.ts";
 import type { Log } from "../observe/log.ts";
 import type { Journal } from "./journal.ts";
 import type { RunProgram } from "./run-program.ts";
+import { partsOfProcesses, type Refusal, runTogether } from "./run-together.ts";
 import { type Argv, pasteable, type Step } from "./step.ts";
 
 export type Effects = { readonly runProgram: RunProgram; readonly log: Log; readonly journal: Journal };
@@ -12,26 +13,32 @@ export type Effects = { readonly runProgram: RunProgram; readonly log: Log; read
  * words.
  */
 export const applySteps = async (steps: readonly Step[], effects: Effects): Promise<void> => {
+  const { log, journal, runProgram } = effects;
   const made: Argv[] = [];
-  for (const step of steps) {
-    effects.log.info({ event: "host-changed", command: pasteable(step.argv) }, step.why);
-    if (step.undo !== undefined) effects.journal.add(step.undo);
-    const result = await effects.runProgram(step.argv);
-    if (result.exitCode === 0) {
-      if (step.undo !== undefined) made.push(step.undo);
-      continue;
-    }
+  for (const part of partsOfProcesses(steps, ({ argv }) => argv)) {
+    for (const { argv, why } of part) log.info({ event: "host-changed", command: pasteable(argv) }, why);
+    journal.add(undosOf(part));
+    const [refusal] = await runTogether(
+      part.map(({ argv }) => argv),
+      "failure",
+      runProgram,
+    );
+    // Where nobody says which step failed, any may have been made.
+    const reached = refusal?.index ?? part.length;
+    made.push(...undosOf(part.slice(0, reached)));
+    if (refusal === undefined) continue;
     // The failed step changed nothing, so its own undo must not run.
-    if (step.undo !== undefined) effects.journal.drop(step.undo);
-    if (step.optional) {
-      effects.log.warn(
-        { event: "host-unchanged", command: pasteable(step.argv), reason: lastLine(result.stderr) },
-        `cannot ${step.why}`,
+    journal.drop(undosOf(part.slice(reached)));
+    const failed = part[refusal.index ?? 0] as Step;
+    if (failed.optional) {
+      log.warn(
+        { event: "host-unchanged", command: pasteable(failed.argv), reason: lastLine(refusal.words) },
+        `cannot ${failed.why}`,
       );
       continue;
     }
     await undo(made, effects);
-    throw stepFailed(step, result.exitCode, result.stderr);
+    throw stepFailed(failed, refusal);
   }
 };
 
@@ -43,16 +50,19 @@ export const undo = async (
   changes: readonly Argv[],
   { runProgram, log, journal }: Effects,
 ): Promise<void> => {
-  for (const argv of changes.toReversed()) {
-    log.info({ event: "host-restored", command: pasteable(argv) }, "take back a change of the host");
-    const result = await runProgram(argv);
-    if (result.exitCode !== 0)
-      log.warn({ command: pasteable(argv), reason: result.stderr }, "could not take back a change");
-    journal.drop(argv);
+  for (const part of partsOfProcesses(changes.toReversed(), (argv) => argv)) {
+    for (const argv of part)
+      log.info({ event: "host-restored", command: pasteable(argv) }, "take back a change of the host");
+    for (const { index = 0, words } of await runTogether(part, "end", runProgram))
+      log.warn({ command: pasteable(part[index] as Argv), reason: words }, "could not take back a change");
+    journal.drop(part);
   }
 };
 
-const stepFailed = (step: Step, exitCode: number, words: string): Failure => {
+const undosOf = (steps: readonly Step[]): readonly Argv[] =>
+  steps.flatMap(({ undo }) => (undo ? [undo] : []));
+
+const stepFailed = (step: Step, { exitCode, words }: Refusal): Failure => {
   const reason = lastLine(words) || `exit code ${exitCode}`;
   return new Failure(
     [

@@ -1,6 +1,6 @@
 import type { Dataplane } from "../gateway/dataplane.ts";
 import type { Gateway } from "../gateway/gateway.ts";
-import { applySteps, type Effects, undo } from "./apply.ts";
+import { applySteps, type Effects, undo, undoAll } from "./apply.ts";
 import type { Argv, Step } from "./step.ts";
 
 /**
@@ -30,8 +30,20 @@ export const undoAllButDiscarding = (effects: Effects): Promise<void> =>
     effects,
   );
 
+/** Takes back everything in the journal, the last change first, and so what keeps packets from leaving in clear at the very end. */
+export const undoEverything = async (effects: Effects): Promise<void> => {
+  await undoAllButDiscarding(effects);
+  const deletions = effects.journal.entries();
+  if (deletions.length > deletedOneByOne) {
+    // No batch goes on after a deletion, but one without networks takes them all.
+    await undo([[...deletion, ...discard]], effects);
+    effects.journal.drop(deletions);
+  }
+  await undoAll(effects);
+};
+
 /**
- * DISCARD policies (RFC 4301 §4.4.1) of the lowest priority. The kernel holds one policy for each selector and mark, so
+ * DISCARD policies (RFC 4301 §4.4.1) of a priority below all of charon's. The kernel holds one policy for each selector and mark, so
  * charon's would replace ours and leave nothing when it goes. Hence two of ours, for packets with and without the lowest
  * bit in their mark: every packet fits one, and neither is charon's. A connection with a virtual interface needs none: what
  * is routed there is not sent without an SA (net/ipv4/ip_vti.c, vti_xmit; net/xfrm/xfrm_interface_core.c, xfrmi_xmit2),
@@ -67,6 +79,10 @@ const update = ["ip", "xfrm", "policy", "update"] as const;
 /** Not `delete`, which cannot name a mark of 0 (iproute2 6.1, xfrm_policy.c); this takes both marks. */
 const deletion = ["ip", "xfrm", "policy", "deleteall"] as const;
 
-const discard = ["dir", "out", "action", "block", "priority", "4294967295"] as const;
+/** The lowest priority but one, which nobody would choose by hand: it tells ours from those of others. */
+const discard = ["dir", "out", "action", "block", "priority", "4294967294"] as const;
+
+/** More take longer than a stop should: each is a process that has the kernel list all of its policies. */
+const deletedOneByOne = 8;
 
 const isDiscardUndo = (argv: Argv): boolean => deletion.every((word, index) => argv[index] === word);

@@ -8,13 +8,12 @@ import type { Argv } from "./step.ts";
  */
 export type Journal = {
   readonly entries: () => readonly Argv[];
-  readonly add: (undo: Argv) => void;
-  readonly drop: (undo: Argv) => void;
+  readonly add: (undos: readonly Argv[]) => void;
+  readonly drop: (undos: readonly Argv[]) => void;
 };
 
 export const openJournal = (path: string): Journal => {
-  let entries = readEntries(path);
-  const save = (): void => {
+  const save = (entries: readonly Argv[]): void => {
     if (entries.length === 0) {
       rmSync(path, { force: true });
       return;
@@ -23,42 +22,33 @@ export const openJournal = (path: string): Journal => {
     writeFileSync(`${path}.new`, JSON.stringify(entries), { mode: 0o600 });
     renameSync(`${path}.new`, path);
   };
+  const entries = readEntries(path);
   // What cannot be read is of no use to anybody.
   if (entries.length === 0) rmSync(path, { force: true });
-  return {
-    entries: () => entries,
-    add: (undo) => {
-      // What a predecessor did and this process does again is to be taken back once.
-      if (entries.some(isSame(undo))) return;
-      entries = [...entries, undo];
-      save();
-    },
-    drop: (undo) => {
-      const isDropped = isSame(undo);
-      entries = entries.filter((entry) => !isDropped(entry));
-      save();
-    },
-  };
-};
-
-const isSame = (undo: Argv): ((entry: Argv) => boolean) => {
-  const text = JSON.stringify(undo);
-  return (entry) => JSON.stringify(entry) === text;
+  return createJournal(entries, save);
 };
 
 /** A journal for changes that are to stay once all of them are made. */
-export const memoryJournal = (): Journal => {
-  let entries: readonly Argv[] = [];
+export const memoryJournal = (): Journal => createJournal([], () => {});
+
+const createJournal = (initial: readonly Argv[], save: (entries: readonly Argv[]) => void): Journal => {
+  // What a predecessor did and this process does again is to be taken back once.
+  const entries = new Map(initial.map((undo) => [keyOf(undo), undo]));
+  const saveIf = (changed: boolean): void => {
+    if (changed) save([...entries.values()]);
+  };
   return {
-    entries: () => entries,
-    add: (undo) => {
-      entries = [...entries, undo];
+    entries: () => [...entries.values()],
+    add: (undos) => {
+      const added = undos.filter((undo) => !entries.has(keyOf(undo)));
+      for (const undo of added) entries.set(keyOf(undo), undo);
+      saveIf(added.length > 0);
     },
-    drop: (undo) => {
-      entries = entries.filter((entry) => entry !== undo);
-    },
+    drop: (undos) => saveIf(undos.filter((undo) => entries.delete(keyOf(undo))).length > 0),
   };
 };
+
+const keyOf = (undo: Argv): string => JSON.stringify(undo);
 
 const readEntries = (path: string): readonly Argv[] => {
   try {

@@ -7,7 +7,7 @@ export type ProgramResult = {
 };
 
 /** Runs one program to its end. It never throws: a program that cannot be started has exit code 127. */
-export type RunProgram = (argv: readonly [string, ...string[]]) => Promise<ProgramResult>;
+export type RunProgram = (argv: readonly [string, ...string[]], input?: string) => Promise<ProgramResult>;
 
 /**
  * Programs get this environment and nothing else, so that no secret of ours is in theirs.
@@ -24,13 +24,13 @@ export const childEnvironment = (
 
 export const createRunProgram =
   (environment: Record<string, string>, log: Log): RunProgram =>
-  async ([file, ...args]) => {
+  async ([file, ...args], input) => {
     const { execa } = await import("execa");
     const result = await execa(file, args, {
       env: environment,
       extendEnv: false,
       reject: false,
-      stdin: "ignore",
+      ...(input === undefined ? { stdin: "ignore" } : { input }),
       timeout: 10_000,
       stripFinalNewline: true,
     });

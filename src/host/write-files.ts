@@ -5,6 +5,7 @@ import {
   existsSync,
   fsyncSync,
   linkSync,
+  lstatSync,
   mkdirSync,
   openSync,
   readdirSync,
@@ -12,6 +13,7 @@ import {
   readlinkSync,
   renameSync,
   rmSync,
+  statSync,
   writeFileSync,
 } from "node:fs";
 import { basename, dirname, join, resolve } from "node:path";
@@ -29,72 +31,88 @@ export type WriteOptions = {
 
 /** What writing changed, so that it can be taken back. */
 export type Written = {
-  readonly paths: readonly string[];
-  /**
-   * Puts back what stood there before this gateway: removes new files, restores those of others, also after a crash.
-   * Returns the paths where that was not possible.
-   */
-  readonly restore: () => readonly string[];
+  /** What stood at each path before this gateway. */
+  readonly originals: readonly Original[];
   /** Puts back what stood there just before, a former configuration of ours included. */
   readonly rollBack: () => void;
 };
+
+/** What stands at a path, but for its mode and owner, which are those of the file that comes there. */
+export type Original = Place & {
+  /** Undefined where there was nothing, or only something of ours. */
+  readonly content: Buffer | undefined;
+};
+
+type Place = Pick<ConfigFile, "path" | "mode" | "ownedByDaemon">;
 
 /**
  * Writes the files so that a reader sees each old or new and never half: to a temporary name in the same
  * directory, synced, renamed over the old one (rename(2) is atomic). All are written before the first is renamed,
  * so that a full disk changes nothing; and when one cannot be renamed, what stood there is put back.
+ * What is there already as it should be is not touched.
  * A symbolic link stays one, and the file is written where it leads: below /run the rest may be read-only.
  */
-export const writeFiles = (files: readonly ConfigFile[], options: WriteOptions): Written => {
-  const staged = files.map((file) => ({
-    file,
-    path: join(options.root, targetOf(file.path, options.root)),
-    previous: undefined as Buffer | undefined,
-  }));
-  const replaced: typeof staged = [];
-  const attempt = (one: (typeof staged)[number], act: () => void): void => {
+export const writeFiles = (files: readonly ConfigFile[], { root, owner }: WriteOptions): Written => {
+  const staged: (Original & { readonly name: string })[] = [];
+  const replaced: Original[] = [];
+  const rollBack = (): void => {
+    for (const one of replaced.toReversed()) putBack(one, owner);
+  };
+  const attempt = <Result>(path: string, act: () => Result): Result => {
     try {
-      act();
+      return act();
     } catch (error) {
-      for (const { path } of staged) removeLeftovers(path);
-      for (const { path, previous, file } of replaced.toReversed())
-        putBack(path, previous, file, options.owner);
-      throw unwritable(one.file.path, error as NodeJS.ErrnoException);
+      for (const one of staged) removeLeftovers(one.path);
+      rollBack();
+      throw unwritable(path, error as NodeJS.ErrnoException);
     }
   };
+  const originals = files.map((file) =>
+    attempt(file.path, () => {
+      const path = join(root, targetOf(file.path, root));
+      const { mode, ownedByDaemon } = file;
+      const place: Place = { path, mode, ownedByDaemon };
+      const text = Buffer.from(file.text);
+      removeLeftovers(path);
+      const content = readIfPresent(path);
+      if (content === undefined || !content.equals(text) || !isOwnedAs(place, owner)) {
+        makeDirectory(dirname(path), file.mode === 0o600 ? 0o711 : 0o755);
+        staged.push({ ...place, content, name: file.path });
+        stageFile(place, text, owner);
+      }
+      return { ...place, content: isOurs(content) ? undefined : content };
+    }),
+  );
   for (const one of staged) {
-    attempt(one, () => {
-      makeDirectory(dirname(one.path), one.file.mode === 0o600 ? 0o711 : 0o755);
-      removeLeftovers(one.path);
-      one.previous = readIfPresent(one.path);
-      stageFile(one.path, Buffer.from(one.file.text), one.file, options.owner);
-    });
-  }
-  for (const one of staged) {
-    attempt(one, () => {
-      if (one.previous !== undefined && !isOurs(one.previous)) saveOriginal(one.path);
-      exposeFile(one.path);
+    attempt(one.name, () => {
+      if (one.content !== undefined && !isOurs(one.content)) saveOriginal(one.path);
+      renameSync(temporaryName(one.path), one.path);
       replaced.push(one);
     });
   }
-  return {
-    paths: staged.map(({ path }) => path),
-    rollBack: () => {
-      for (const { path, previous, file } of staged.toReversed())
-        putBack(path, previous, file, options.owner);
-    },
-    restore: () =>
-      staged.toReversed().flatMap(({ path, previous, file }) => {
-        try {
-          if (existsSync(originalName(path))) renameSync(originalName(path), path);
-          else putBack(path, isOurs(previous) ? undefined : previous, file, options.owner);
-          return [];
-        } catch {
-          return [path];
-        }
-      }),
-  };
+  for (const directory of new Set(staged.map(({ path }) => dirname(path))))
+    attempt(directory, () => syncDirectory(directory));
+  return { originals, rollBack };
 };
+
+/**
+ * Removes the files that were written there and puts back those of others, also after a crash. Returns the paths where
+ * that was not possible.
+ */
+export const restoreFiles = (
+  originals: readonly Original[],
+  { owner }: Pick<WriteOptions, "owner">,
+): readonly string[] =>
+  originals.toReversed().flatMap((original) => {
+    const { path } = original;
+    try {
+      if (existsSync(originalName(path))) renameSync(originalName(path), path);
+      else putBack(original, owner);
+      return [];
+    } catch {
+      return [path];
+    }
+  });
 
 /** Removes the files of ours in the given directories that are not among the wanted ones. */
 export const removeUnwanted = (
@@ -117,12 +135,16 @@ export const removeUnwanted = (
 };
 
 const targetOf = (path: string, root: string): string => {
-  try {
-    return resolve(dirname(path), readlinkSync(join(root, path)));
-  } catch {
-    // No link, or nothing at all yet.
-    return path;
-  }
+  const inRoot = join(root, path);
+  return lstatSync(inRoot, { throwIfNoEntry: false })?.isSymbolicLink()
+    ? resolve(dirname(path), readlinkSync(inRoot))
+    : path;
+};
+
+const isOwnedAs = ({ path, mode, ownedByDaemon }: Place, owner: Owner | undefined): boolean => {
+  const stats = statSync(path);
+  const { uid, gid } = (ownedByDaemon ? owner : undefined) ?? { uid: 0, gid: 0 };
+  return (stats.mode & 0o7777) === mode && stats.uid === uid && stats.gid === gid;
 };
 
 /** Like mkdirSync with `recursive`, which says ENOENT for whatever reason a directory could not be made. */
@@ -138,21 +160,17 @@ const makeDirectory = (path: string, mode: number): void => {
   }
 };
 
-const putBack = (
-  path: string,
-  previous: Buffer | undefined,
-  file: ConfigFile,
-  owner: Owner | undefined,
-): void => {
-  if (previous === undefined) {
-    rmSync(path, { force: true });
+const putBack = ({ content, ...place }: Original, owner: Owner | undefined): void => {
+  if (content === undefined) {
+    rmSync(place.path, { force: true });
     return;
   }
-  stageFile(path, previous, file, owner);
-  exposeFile(path);
+  stageFile(place, content, owner);
+  renameSync(temporaryName(place.path), place.path);
+  syncDirectory(dirname(place.path));
 };
 
-const stageFile = (path: string, content: Buffer, file: ConfigFile, owner: Owner | undefined): void => {
+const stageFile = ({ path, mode, ownedByDaemon }: Place, content: Buffer, owner: Owner | undefined): void => {
   const temporary = temporaryName(path);
   try {
     const descriptor = openSync(temporary, "wx", 0o600);
@@ -164,17 +182,12 @@ const stageFile = (path: string, content: Buffer, file: ConfigFile, owner: Owner
       closeSync(descriptor);
     }
     // In this order, since the mode of another's file takes a capability more to change (chmod(2)).
-    chmodSync(temporary, file.mode);
-    if (file.ownedByDaemon && owner !== undefined) chownSync(temporary, owner.uid, owner.gid);
+    chmodSync(temporary, mode);
+    if (ownedByDaemon && owner !== undefined) chownSync(temporary, owner.uid, owner.gid);
   } catch (error) {
     rmSync(temporary, { force: true });
     throw error;
   }
-};
-
-const exposeFile = (path: string): void => {
-  renameSync(temporaryName(path), path);
-  syncDirectory(dirname(path));
 };
 
 /** A second name for a file of others keeps it, with mode and owner, for whoever comes after a crash. */
@@ -193,7 +206,10 @@ const originalName = (path: string): string => join(dirname(path), `.${basename(
 const temporaryName = (path: string): string => join(dirname(path), `.${basename(path)}.vnf-ipsec`);
 
 /** A writer that was killed leaves its temporary file behind. */
-const removeLeftovers = (path: string): void => rmSync(temporaryName(path), { force: true });
+const removeLeftovers = (path: string): void => {
+  const temporary = temporaryName(path);
+  if (lstatSync(temporary, { throwIfNoEntry: false }) !== undefined) rmSync(temporary, { force: true });
+};
 
 /** Makes the rename itself last through a power cut. */
 const syncDirectory = (directory: string): void => {

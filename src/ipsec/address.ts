@@ -31,8 +31,10 @@ export const endpointText = (endpoint: Endpoint): string => {
  * zone indices are refused: two programs would read them differently.
  */
 export const parseAddress = (text: string): Result<Address> => {
-  if (ipaddr.IPv4.isValidFourPartDecimal(text)) return valid({ family: "ipv4", text });
-  if (!text.includes("%") && ipaddr.IPv6.isValid(text)) {
+  // Asked first, since ipaddr.js throws and catches what is no address, and of names there may be thousands.
+  if (/^[\d.]+$/.test(text) && ipaddr.IPv4.isValidFourPartDecimal(text))
+    return valid({ family: "ipv4", text });
+  if (text.includes(":") && !text.includes("%") && ipaddr.IPv6.isValid(text)) {
     return valid({ family: "ipv6", text: ipaddr.IPv6.parse(text).toRFC5952String() });
   }
   return invalid(`${quoted(text)} is not an IP address`, "for example 192.0.2.1 or 2001:db8::1");

@@ -49,6 +49,13 @@ export const overlaps = (one: Network, other: Network): boolean => {
   return `${networkAddress(address as string, wide.prefixLength)}/${wide.prefixLength}` === wide.text;
 };
 
+/** The network of that shorter prefix around it. */
+export const enclosing = ({ family, text }: Network, prefixLength: number): Network => ({
+  family,
+  prefixLength,
+  text: `${networkAddress(text.split("/")[0] as string, prefixLength)}/${prefixLength}`,
+});
+
 /** Whether the network is everything: 0.0.0.0/0 or ::/0. */
 export const isDefaultRoute = (network: Network): boolean => network.prefixLength === 0;
 

@@ -1,10 +1,11 @@
-import { type Problem, quoted } from "../failure.ts";
+import { type Problem, placeText } from "../failure.ts";
 import { identityOfEndpoint } from "../ipsec/identity.ts";
-import { nearest } from "../nearest.ts";
 import { crossChecks } from "./cross-checks.ts";
-import { type Environment, type Given, unwrapped } from "./environment.ts";
-import type { ConnectionSettings, Purpose, Settings, Values } from "./settings.ts";
-import { parsePreSharedKey } from "./values.ts";
+import { crossConnectionChecks } from "./cross-connection-checks.ts";
+import { type ConnectionEnvironment, type Environment, type Given, unwrapped } from "./environment.ts";
+import { ineffectiveVariables } from "./ineffective-variables.ts";
+import { isUnset, type ParsedVariable, parseVariable, quotesTakenOff } from "./parse-variable.ts";
+import type { ConnectionSettings, GatewayValues, Purpose, Settings, Values } from "./settings.ts";
 import { definitionOf, secretFileNames, type VariableName, variableNames } from "./variables.ts";
 
 export type ParsedSettings = {
@@ -14,33 +15,114 @@ export type ParsedSettings = {
   readonly warnings: readonly Problem[];
 };
 
-/** Checks an environment: each variable alone, then what concerns several. Every problem is returned at once. */
-export const parseSettings = (environment: Environment, purpose: Purpose): ParsedSettings => {
-  const errors: Problem[] = [];
-  const warnings: Problem[] = [...unknownVariables(environment)];
-  const given: Partial<Record<VariableName, unknown>> = {};
-  for (const name of variableNames) {
-    if (!isUsed(name, purpose)) continue;
-    const checked = parseVariable(name, environment.get(name));
-    errors.push(...checked.errors);
-    warnings.push(...checked.warnings);
-    if (checked.value !== undefined) given[name] = checked.value;
-  }
-  for (const name of secretFileNames) {
-    if (purpose === "gateway" && unwrapped(environment.get(name)?.text ?? "").hadQuotes)
-      warnings.push(quotesTakenOff(name));
-  }
-  const isGiven = (name: VariableName): boolean => !isUnset(environment.get(name));
-  // An absent value with a default can only be one that failed its check: errors is not empty then.
-  const values = given as Values;
-  const failed = new Set(errors.map((problem) => problem.variable));
-  const crossed = crossChecks(values, { isGiven, purpose, hasFailed: (name) => failed.has(name) });
-  errors.push(...crossed.errors);
-  warnings.push(...crossed.warnings);
+/**
+ * Checks an environment, and the connections of a file if there is one: each variable alone, then what concerns
+ * several, then what concerns several connections. Every problem is returned at once.
+ */
+export const parseSettings = (
+  environment: Environment,
+  purpose: Purpose,
+  connections?: readonly ConnectionEnvironment[],
+): ParsedSettings => {
+  const parse = parseOnce();
+  const common = parseNames(
+    variableNames.filter(
+      (name) => isUsed(name, purpose) && (connections === undefined || !isOfConnection(name)),
+    ),
+    environment,
+    parse,
+  );
+  const problems: Problems[] = [
+    { errors: [], warnings: ineffectiveVariables(environment, connections) },
+    common,
+    { errors: [], warnings: quotedFileNames(environment, purpose) },
+  ];
+  const tunnels = (connections ?? [{ environment }]).map((connection) => {
+    const parsed = parseConnection(connection, common, purpose, parse);
+    problems.push(parsed);
+    return { ...connection, values: parsed.values };
+  });
+  const named = tunnels.flatMap((tunnel) => ("place" in tunnel ? [tunnel] : []));
+  problems.push(crossConnectionChecks(named, purpose));
+
+  // What many connections have in common is checked once, so its problems are the same objects.
+  const errors = [...new Set(problems.flatMap((each) => each.errors))];
+  const warnings = [...new Set(problems.flatMap((each) => each.warnings))];
   if (errors.length > 0) return { errors, warnings };
-  const connections = purpose === "init" || values.IPSEC_USE_MANUAL_CONFIG ? [] : [completed(values)];
-  return { settings: { gateway: values, tunnels: [values], connections }, errors, warnings };
+  const gateway = common.values as GatewayValues;
+  const values = tunnels.map((tunnel) => tunnel.values);
+  const isRendered = purpose === "gateway" && !gateway.IPSEC_USE_MANUAL_CONFIG;
+  const settings = { gateway, tunnels: values, connections: isRendered ? values.map(completed) : [] };
+  return { settings, errors, warnings };
 };
+
+type Problems = { readonly errors: readonly Problem[]; readonly warnings: readonly Problem[] };
+
+type ParsedNames = Problems & { readonly values: Partial<Record<VariableName, unknown>> };
+
+type ParseVariable = (name: VariableName, given: Given | undefined) => ParsedVariable;
+
+/** What a thousand connections inherit need not be parsed a thousand times. */
+const parseOnce = (): ParseVariable => {
+  const done = new Map<Given | VariableName, ParsedVariable>();
+  return (name, given) => {
+    const known = done.get(given ?? name) ?? parseVariable(name, given);
+    done.set(given ?? name, known);
+    return known;
+  };
+};
+
+const parseNames = (
+  names: readonly VariableName[],
+  environment: Environment,
+  parse: ParseVariable,
+): ParsedNames => {
+  const parsed = names.map((name) => [name, parse(name, environment.get(name))] as const);
+  return {
+    values: Object.fromEntries(
+      parsed.flatMap(([name, { value }]) => (value === undefined ? [] : [[name, value]])),
+    ),
+    errors: parsed.flatMap(([, { errors }]) => errors),
+    warnings: parsed.flatMap(([, { warnings }]) => warnings),
+  };
+};
+
+/** One of a file, whose problems tell where it stands; or what the environment itself describes. */
+const parseConnection = (
+  connection: { readonly environment: Environment } | ConnectionEnvironment,
+  common: ParsedNames,
+  purpose: Purpose,
+  parse: ParseVariable,
+): Problems & { readonly values: Values } => {
+  const { environment } = connection;
+  const isOfFile = "place" in connection;
+  const names = isOfFile ? variableNames.filter((name) => isUsed(name, purpose) && isOfConnection(name)) : [];
+  const parsed = parseNames(names, environment, parse);
+  // An absent value with a default can only be one that failed its check: errors is not empty then.
+  const values = {
+    ...common.values,
+    ...parsed.values,
+    ...(isOfFile ? { IPSEC_NAME: connection.name } : {}),
+  } as Values;
+  const failed = new Set([...common.errors, ...parsed.errors].map((problem) => problem.variable));
+  const crossed = crossChecks(values, {
+    isGiven: (name) => !isUnset(environment.get(name)),
+    purpose,
+    hasFailed: (name) => failed.has(name),
+  });
+  const located = (problem: Problem): Problem =>
+    isOfFile
+      ? { ...problem, message: `${placeText(connection.place)}: ${problem.message}`, place: connection.place }
+      : problem;
+  return {
+    values,
+    errors: [...parsed.errors, ...crossed.errors.map(located)],
+    warnings: [...parsed.warnings, ...crossed.warnings.map(located)],
+  };
+};
+
+const isOfConnection = (name: VariableName): boolean =>
+  definitionOf(name).scope === undefined && name !== "IPSEC_NAME";
 
 const usedByInit: ReadonlySet<VariableName> = new Set([
   "ENVFILE",
@@ -66,75 +148,11 @@ const usedByInit: ReadonlySet<VariableName> = new Set([
 const isUsed = (name: VariableName, purpose: Purpose): boolean =>
   purpose === "gateway" || usedByInit.has(name);
 
-const parseVariable = (
-  name: VariableName,
-  given: Given | undefined,
-): { value?: unknown; errors: Problem[]; warnings: Problem[] } => {
-  const definition = definitionOf(name);
-  const errors: Problem[] = [];
-  const warnings: Problem[] = [];
-  const { text, hadQuotes } = unwrapped(given?.text ?? "");
-  if (hadQuotes) warnings.push(quotesTakenOff(name));
-  if (isUnset(given)) {
-    if (definition.default === undefined) return { errors, warnings };
-    return { ...parseVariable(name, { text: definition.default, source: "default" }), warnings };
-  }
-  const attribute = (problem: Problem): Problem => ({
-    ...problem,
-    variable: name,
-    message: `${name}: ${problem.message}`,
-  });
-  if (given?.isUnreadable) return { errors, warnings };
-  if (given?.bytes !== undefined) {
-    const parsed = parsePreSharedKey(given.bytes);
-    warnings.push(...parsed.warnings.map(attribute));
-    if (parsed.ok) return { value: parsed.value, errors, warnings };
-    return { errors: parsed.problems.map(attribute), warnings };
-  }
-  if (definition.secret && text.includes("\ufffd")) return { errors: [attribute(notUtf8(name))], warnings };
-  const parsed = definition.schema.safeParse(text);
-  if (parsed.success) {
-    warnings.push(...parsed.data.warnings.map(attribute));
-    return { value: parsed.data.value, errors, warnings };
-  }
-  for (const issue of parsed.error.issues) {
-    const hint: unknown = issue.code === "custom" ? issue.params?.["hint"] : undefined;
-    errors.push(
-      attribute(typeof hint === "string" ? { message: issue.message, hint } : { message: issue.message }),
-    );
-  }
-  return { errors, warnings };
-};
-
-/** Node reads environments and files of variables as UTF-8, and bytes that are none as U+FFFD: the key would be another. */
-const notUtf8 = (name: VariableName): Problem => ({
-  message: "has bytes that are not UTF-8 and would be changed",
-  hint: `give it in a file that ${name}_FILE names, or as 0x and hexadecimal digits, or as 0s and base64`,
-});
-
-/** Nothing, or nothing but white space or a pair of quotes. */
-const isUnset = (given: Given | undefined): boolean =>
-  given === undefined ||
-  (given.bytes === undefined && given.isUnreadable !== true && unwrapped(given.text).text === "");
-
-const quotesTakenOff = (name: string): Problem => ({
-  variable: name,
-  message: `${name}: the quotes around the value are not part of it and were taken off`,
-  hint: "docker --env-file and Kubernetes keep quotes as they are: write the value without them",
-});
-
-const unknownVariables = (environment: Environment): readonly Problem[] => {
-  const known = [...variableNames, ...secretFileNames];
-  return [...environment.keys()]
-    .filter((name) => name.startsWith("IPSEC_") && !known.includes(name))
-    .map((name) => {
-      const meant = nearest(name, known);
-      const message = `${quoted(name)} is not a variable of this gateway and has no effect`;
-      return meant === undefined
-        ? { variable: name, message, hint: "vnf-ipsec variables lists them all" }
-        : { variable: name, message, hint: `did you mean ${meant}?` };
-    });
-};
+/** Of the variables that name the files of secrets, which are read before they are checked. */
+const quotedFileNames = (environment: Environment, purpose: Purpose): readonly Problem[] =>
+  secretFileNames
+    .filter((name) => purpose === "gateway" && unwrapped(environment.get(name)?.text ?? "").hadQuotes)
+    .map((name) => quotesTakenOff(name, name));
 
 /** Fills in what other variables decide; the cross checks have made sure that all of it can be had. */
 const completed = (values: Values): ConnectionSettings =>

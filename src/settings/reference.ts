@@ -1,4 +1,5 @@
 import * as z from "zod/mini";
+import { keyOf } from "./connection-keys.ts";
 import type { ReferenceFormat } from "./reference-formats.ts";
 import { definitionOf, groups, type VariableName, variableNames } from "./variables.ts";
 
@@ -12,7 +13,9 @@ export const renderReference = (format: ReferenceFormat): string => {
     case "env":
       return environmentFile();
     case "json-schema":
-      return `${JSON.stringify(jsonSchema(), null, 2)}\n`;
+      return `${JSON.stringify(environmentSchema(), null, 2)}\n`;
+    case "connections-schema":
+      return `${JSON.stringify(connectionsSchema(), null, 2)}\n`;
     default:
       return format satisfies never;
   }
@@ -97,32 +100,76 @@ const environmentFile = (): string =>
     .join("\n");
 
 /** JSON Schema (2020-12) of an environment, as its input is written. */
-const jsonSchema = (): object => {
-  const properties = Object.fromEntries(
-    variableNames.flatMap((name) => {
-      const { schema, meaning, values, default: text, words, secret, example } = definitionOf(name);
-      const property = {
-        ...z.toJSONSchema(schema, { io: "input" }),
-        $schema: undefined,
-        description: `${plain(meaning)} Values: ${plain(values)}.`,
-        ...(text === undefined ? {} : { default: text }),
-        ...(words === undefined ? {} : { examples: words }),
-        ...(words !== undefined || secret ? {} : { examples: [example] }),
-        ...(secret ? { writeOnly: true } : {}),
-      };
-      const file = { type: "string", description: `Path of a file with the value of ${name}.` };
-      return secret
-        ? [
-            [name, property],
-            [`${name}_FILE`, file],
-          ]
-        : [[name, property]];
-    }),
-  );
-  return {
-    $schema: "https://json-schema.org/draft/2020-12/schema",
-    title: "Environment of vnf-ipsec",
-    type: "object",
-    properties,
+const environmentSchema = (): object => ({
+  $schema: dialect,
+  title: "Environment of vnf-ipsec",
+  type: "object",
+  properties: Object.fromEntries(
+    variableNames.flatMap((name) => propertiesOf(name).map((property) => [property.name, property.schema])),
+  ),
+});
+
+/** JSON Schema of the file that `IPSEC_CONFIG_FILE` names. A key is accepted in both of its usual spellings. */
+const connectionsSchema = (): object => ({
+  $schema: dialect,
+  title: "Connections of vnf-ipsec",
+  type: "object",
+  properties: {
+    defaults: {
+      description: "What every connection has that does not say it itself.",
+      $ref: "#/$defs/connection",
+    },
+    connections: {
+      description: "The connections by their names.",
+      type: "object",
+      minProperties: 1,
+      propertyNames: { pattern: "^(?:<<|[a-z][a-z0-9-]{0,30})$" },
+      additionalProperties: { $ref: "#/$defs/connection" },
+    },
+  },
+  required: ["connections"],
+  additionalProperties: false,
+  $defs: {
+    connection: {
+      type: ["object", "null"],
+      properties: Object.fromEntries(
+        variableNames
+          .filter((name) => definitionOf(name).scope === undefined && name !== "IPSEC_NAME")
+          .flatMap(propertiesOf)
+          .flatMap(({ name, schema, isSecret }) => {
+            const key = keyOf(name);
+            const value = { ...schema, type: [...scalarTypes, ...(isSecret ? [] : ["array"])] };
+            const camel = key.replace(/_([a-z])/g, (_, letter: string) => letter.toUpperCase());
+            return [...new Set([key, camel])].map((spelling) => [spelling, value]);
+          }),
+      ),
+      patternProperties: { "^<<$": true },
+      additionalProperties: false,
+    },
+  },
+});
+
+const dialect = "https://json-schema.org/draft/2020-12/schema";
+
+/** Whatever is written is read as text; a list is joined by commas. */
+const scalarTypes = ["string", "number", "boolean", "null"];
+
+type Property = { readonly name: string; readonly schema: object; readonly isSecret: boolean };
+
+const propertiesOf = (name: VariableName): readonly Property[] => {
+  const { schema, meaning, values, default: text, words, secret, example } = definitionOf(name);
+  const property = {
+    ...z.toJSONSchema(schema, { io: "input" }),
+    $schema: undefined,
+    description: `${plain(meaning)} Values: ${plain(values)}.`,
+    ...(text === undefined ? {} : { default: text }),
+    ...(words === undefined ? {} : { examples: words }),
+    ...(words !== undefined || secret ? {} : { examples: [example] }),
+    ...(secret ? { writeOnly: true } : {}),
   };
+  const file = { type: "string", description: `Path of a file with the value of ${name}.` };
+  return [
+    { name, schema: property, isSecret: secret === true },
+    ...(secret ? [{ name: `${name}_FILE`, schema: file, isSecret: false }] : []),
+  ];
 };

@@ -17,6 +17,13 @@ export type Values = { readonly [Name in WithDefault]: ValueOf<Name> } & {
   readonly [Name in Exclude<VariableName, WithDefault>]?: ValueOf<Name>;
 };
 
+type GatewayName = {
+  [Name in VariableName]: (typeof variables)[Name] extends { readonly scope: "gateway" } ? Name : never;
+}[VariableName];
+
+/** What concerns the whole gateway. */
+export type GatewayValues = Pick<Values, GatewayName>;
+
 /** The values of one connection, with everything that a connection must have. */
 export type ConnectionSettings = Values & {
   readonly IPSEC_LOCALNET: readonly Network[];
@@ -27,8 +34,7 @@ export type ConnectionSettings = Values & {
 };
 
 export type Settings = {
-  /** What concerns the whole gateway. */
-  readonly gateway: Values;
+  readonly gateway: GatewayValues;
   /** What virtual interfaces and host routes are made of, in manual configuration too. */
   readonly tunnels: readonly Values[];
   /** What is rendered; empty in manual configuration and for `init`. */

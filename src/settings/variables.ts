@@ -57,6 +57,8 @@ export type Variable<T = unknown> = {
   readonly defaultFrom?: string;
   /** Needed for a connection, unless the configuration is manual. */
   readonly required?: true;
+  /** Absent for what each connection may have for itself. */
+  readonly scope?: "gateway";
   /** Never shown, and also accepted as a file by the variable's name and `_FILE`. */
   readonly secret?: true;
   /** The accepted words, where they are few; for JSON Schema and completion. */
@@ -77,10 +79,31 @@ const logFormats = ["json", "pretty"] as const;
 export const variables = {
   ENVFILE: variable({
     group: "Reading",
+    scope: "gateway",
     values: "path",
     meaning: "File of variables that is read before anything else; what it sets wins over the environment.",
     example: "/etc/vnf-ipsec/site.env",
     schema: checkedByResult(parsePath),
+  }),
+  IPSEC_CONFIG_FILE: variable({
+    group: "Reading",
+    scope: "gateway",
+    values: "path",
+    meaning:
+      "File of connections, YAML or JSON, for a gateway with more than one; the variables of a connection are defaults for each of them.",
+    example: "/etc/vnf-ipsec/connections.yaml",
+    schema: checkedByResult(parsePath),
+  }),
+  IPSEC_WATCH: variable({
+    group: "Reading",
+    scope: "gateway",
+    values: "`yes`, `no`",
+    meaning:
+      "Reload whenever `ENVFILE`, the file of `IPSEC_CONFIG_FILE` or a secret's file changes on disk, as `SIGHUP` does.",
+    example: "yes",
+    default: "no",
+    words: truths,
+    schema: checkedByResult(parseBoolean),
   }),
 
   IPSEC_NAME: variable({
@@ -253,6 +276,7 @@ export const variables = {
 
   IPSEC_BACKEND: variable({
     group: "The host",
+    scope: "gateway",
     values: "`stroke`, `swanctl`",
     meaning:
       "How strongSwan is told: by ipsec.conf and its starter, or by swanctl.conf and vici, as strongSwan 6 needs it.",
@@ -263,6 +287,7 @@ export const variables = {
   }),
   IPSEC_DATAPLANE: variable({
     group: "The host",
+    scope: "gateway",
     values: "`auto`, `kernel`, `userspace`",
     meaning:
       "Where ESP is done: in the kernel, in the daemon over `/dev/net/tun`, or wherever it works, kernel first.",
@@ -273,6 +298,7 @@ export const variables = {
   }),
   IPSEC_INTERFACES: variable({
     group: "The host",
+    scope: "gateway",
     values: "comma-separated names",
     meaning: "Network interfaces that the IKE daemon uses.",
     example: "eth0",
@@ -363,6 +389,7 @@ export const variables = {
 
   IPSEC_USE_MANUAL_CONFIG: variable({
     group: "Manual configuration",
+    scope: "gateway",
     values: "`yes`, `no`; any other text is `yes`",
     meaning:
       "Use the mounted `ipsec.*.conf` and `ipsec.*.secrets` as they are; none is written from the variables.",
@@ -372,6 +399,7 @@ export const variables = {
   }),
   IPSEC_MANUAL_CHARON: variable({
     group: "Manual configuration",
+    scope: "gateway",
     values: "`yes`, `no`; any other text is `yes`",
     meaning: "Use `/etc/strongswan.d/charon.conf` as it is; it is not written.",
     example: "yes",
@@ -381,6 +409,7 @@ export const variables = {
 
   IPSEC_HTTP_LISTEN: variable({
     group: "Health and metrics",
+    scope: "gateway",
     values: "`address:port`, `[IPv6]:port`",
     meaning: "Where `/livez`, `/readyz` and `/metrics` are served over HTTP; nowhere by default.",
     example: "127.0.0.1:9100",
@@ -389,6 +418,7 @@ export const variables = {
 
   DEBUG: variable({
     group: "Logging",
+    scope: "gateway",
     values: "`yes`, `no`; any other text is `yes`",
     meaning: "Log in detail, the IKE daemon included, and show the written files with secrets masked.",
     example: "yes",
@@ -397,6 +427,7 @@ export const variables = {
   }),
   LOG_LEVEL: variable({
     group: "Logging",
+    scope: "gateway",
     values: logLevels.map((level) => `\`${level}\``).join(", "),
     meaning: "Least level of a record that is logged; `DEBUG` lowers it to `debug`.",
     example: "warn",
@@ -406,6 +437,7 @@ export const variables = {
   }),
   LOG_FORMAT: variable({
     group: "Logging",
+    scope: "gateway",
     values: "`json`, `pretty`",
     meaning: "One JSON object a line, or coloured text for people.",
     example: "pretty",
@@ -426,3 +458,6 @@ export const definitionOf = (name: VariableName): Variable => variables[name];
 export const secretFileNames: readonly string[] = variableNames
   .filter((name) => definitionOf(name).secret)
   .map((name) => `${name}_FILE`);
+
+/** Whether the name is that of a variable whose value is never shown. */
+export const isSecret = (name: string): boolean => secretFileNames.includes(`${name}_FILE`);

@@ -1,15 +1,17 @@
-import type { Connection, Gateway } from "../gateway/gateway.ts";
-import { interfaceOf } from "../gateway/virtual-interface.ts";
+import type { Gateway } from "../gateway/gateway.ts";
+import { interfaceNames } from "../gateway/virtual-interface.ts";
 import { endpointText } from "../ipsec/address.ts";
 import type { Finding } from "../observe/diagnostician.ts";
-import { isInstalled, type Ledger } from "./ledger.ts";
 import {
   type ChildSaReading,
   type EndReading,
   type IkeSaReading,
+  isInstalled,
   type LoadedConnection,
   present,
-} from "./readings.ts";
+} from "../vici/readings.ts";
+import { type ConnectionView, viewConnections } from "./connection-views.ts";
+import type { Ledger } from "./ledger.ts";
 import type { GatewayStatus, TunnelState } from "./status-schema.ts";
 
 /** What is known of the gateway at one moment; times in milliseconds since 1970. */
@@ -45,11 +47,17 @@ export type Observed = {
 export type LastingFailure = { readonly finding: Finding; readonly since: number };
 
 export const buildStatus = (observed: Observed): GatewayStatus => {
-  const views = connectionsOf(observed);
+  const views = viewConnections(observed);
+  const concerned = createConcerned(views);
   const failures = observed.failures
-    .filter(({ finding }) => isOfNow(finding, views))
-    .map((failure) => buildFailure(failure, views));
-  const connections = views.map((view) => buildConnection(view, observed));
+    .filter(({ finding }) => isOfNow(finding, concerned(finding)))
+    .map((failure) => buildFailure(failure, concerned(failure.finding)?.name));
+  const known: Known = {
+    ...observed,
+    loadedChildren: new Set(observed.loaded.flatMap(({ children }) => children.map(({ name }) => name))),
+    interfaceName: interfaceNames(observed.gateway.virtualInterfaces),
+  };
+  const connections = views.map((view) => buildConnection(view, known));
   const reasons = reasonsAgainst(observed, connections, failures);
   const { daemon, now } = observed;
   return {
@@ -74,7 +82,7 @@ export const buildStatus = (observed: Observed): GatewayStatus => {
     failureCounts: addUp(
       observed.failureCounts.map(({ finding, count }) => ({
         cause: finding.cause,
-        ...present({ connection: concernedBy(finding, views) }),
+        ...present({ connection: concerned(finding)?.name ?? finding.connection }),
         count,
       })),
     ),
@@ -85,66 +93,29 @@ export const buildStatus = (observed: Observed): GatewayStatus => {
 export const isLive = ({ state, since }: Observed["daemon"], now: number): boolean =>
   state === "running" || state === "stopping" || now - since < 60_000;
 
-/** A connection as configured, and the names that charon has for it. */
-type View = {
-  readonly name: string;
-  readonly loaded: LoadedConnection | undefined;
-  readonly names: ReadonlySet<string>;
-  readonly configured: Connection | undefined;
-  readonly children: readonly LoadedConnection["children"][number][];
-};
-
-/** First those of the variables, then what else charon has loaded; IKEv1 has one of ours under several names. */
-const connectionsOf = ({ gateway, loaded }: Observed): readonly View[] => {
-  const ours = gateway.connections.map((configured): View => {
-    const own = new Set(configured.children.map(({ name }) => name));
-    const parts = loaded.filter(
-      ({ name, children }) => name === configured.name || children.some((child) => own.has(child.name)),
-    );
-    return {
-      name: configured.name,
-      configured,
-      loaded: parts[0],
-      names: new Set([configured.name, ...own, ...parts.map(({ name }) => name)]),
-      children: configured.children.map((child) => ({
-        name: child.name,
-        localNetworks: child.localNetworks.map(({ text }) => text),
-        remoteNetworks: child.remoteNetworks.map(({ text }) => text),
-      })),
-    };
-  });
-  const known = new Set(ours.flatMap(({ names }) => [...names]));
-  const others = loaded.filter(({ name }) => !known.has(name));
-  return [
-    ...ours,
-    ...others.map(
-      (one): View => ({
-        name: one.name,
-        configured: undefined,
-        loaded: one,
-        names: new Set([one.name, ...one.children.map(({ name }) => name)]),
-        children: one.children,
-      }),
-    ),
-  ];
+/** With what is looked up for every connection. */
+type Known = Observed & {
+  /** Names of the CHILD SAs that are loaded. */
+  readonly loadedChildren: ReadonlySet<string>;
+  readonly interfaceName: ReturnType<typeof interfaceNames>;
 };
 
 type ConnectionStatus = GatewayStatus["connections"][number];
 type ChildStatus = ConnectionStatus["children"][number];
 
-const buildConnection = (view: View, observed: Observed): ConnectionStatus => {
-  const sas = observed.sas.filter(({ connection }) => view.names.has(connection));
+const buildConnection = (view: ConnectionView, known: Known): ConnectionStatus => {
+  const { sas } = view;
   const sa = sas.find(({ children }) => children.some(isInstalled)) ?? sas.at(-1);
-  const children = view.children.map((child) => buildChild(child, view, sas, observed));
-  const handshakes = [...view.names].flatMap((name) => observed.handshakes.get(name) ?? []);
+  const children = view.children.map((child) => buildChild(child, view, known));
+  const handshakes = [...view.names].flatMap((name) => known.handshakes.get(name) ?? []);
   return {
     name: view.name,
     state: connectionState(children),
     local: end(sa?.local, view, "local"),
     remote: end(sa?.remote, view, "remote"),
     ...(handshakes.length === 0 ? {} : { lastHandshakeAt: iso(Math.max(...handshakes)) }),
-    rekeys: [...view.names].reduce((total, name) => total + (observed.ikeRekeys.get(name) ?? 0), 0),
-    ...(sa === undefined ? {} : { ikeSa: buildIkeSa(sa, observed.now) }),
+    rekeys: [...view.names].reduce((total, name) => total + (known.ikeRekeys.get(name) ?? 0), 0),
+    ...(sa === undefined ? {} : { ikeSa: buildIkeSa(sa, known.now) }),
     children,
   };
 };
@@ -164,28 +135,26 @@ const worstFirst = [
 ] as const satisfies readonly TunnelState[];
 
 const buildChild = (
-  child: View["children"][number],
-  view: View,
-  sas: readonly IkeSaReading[],
-  observed: Observed,
+  child: ConnectionView["children"][number],
+  view: ConnectionView,
+  known: Known,
 ): ChildStatus => {
-  const { ledger, now } = observed;
-  const installed = sas.flatMap(({ children }) =>
+  const { ledger, now, interfaceName } = known;
+  const installed = view.sas.flatMap(({ children }) =>
     children.filter((sa) => sa.name === child.name && isInstalled(sa)),
   );
   // The latest, when a renewal has just replaced one.
   const sa = installed.find(({ state }) => state === "INSTALLED") ?? installed[0];
   const { traffic, ups, rekeys, isUp, since } = ledger.of(child.name);
-  const state = childState(child.name, sa, view, sas, observed);
+  const state = childState(child.name, sa, view, known);
   const configured = view.configured?.children.find(({ name }) => name === child.name);
-  const virtual = interfaceOf(configured, observed.gateway.virtualInterfaces);
   return {
     name: child.name,
     state,
     ...(since === undefined || isUp !== (state === "up") ? {} : { since: iso(since) }),
     localNetworks: [...(sa?.localNetworks ?? child.localNetworks)],
     remoteNetworks: [...(sa?.remoteNetworks ?? child.remoteNetworks)],
-    ...present({ interface: virtual?.name }),
+    ...present({ interface: interfaceName(configured) }),
     traffic,
     ups,
     rekeys,
@@ -196,14 +165,13 @@ const buildChild = (
 const childState = (
   name: string,
   sa: ChildSaReading | undefined,
-  view: View,
-  sas: readonly IkeSaReading[],
-  { daemon, loaded, trapped }: Observed,
+  view: ConnectionView,
+  { daemon, loadedChildren, trapped }: Known,
 ): TunnelState => {
   if (sa !== undefined) return "up";
   if (daemon.state !== "running") return "down";
-  if (!loaded.some(({ children }) => children.some((child) => child.name === name))) return "not-loaded";
-  if (sas.some(({ state }) => state === "CREATED" || state === "CONNECTING")) return "connecting";
+  if (!loadedChildren.has(name)) return "not-loaded";
+  if (view.sas.some(({ state }) => state === "CREATED" || state === "CONNECTING")) return "connecting";
   const child = view.configured?.children.find((one) => one.name === name);
   if (child?.atOnce) return "down";
   if (trapped.has(name)) return "waiting-for-traffic";
@@ -212,7 +180,7 @@ const childState = (
 
 const end = (
   reading: EndReading | undefined,
-  view: View,
+  view: ConnectionView,
   side: "local" | "remote",
 ): ConnectionStatus["local"] => {
   const { loaded, configured } = view;
@@ -261,13 +229,13 @@ const buildChildSa = (sa: ChildSaReading, now: number): NonNullable<ChildStatus[
 type FailureStatus = GatewayStatus["failures"][number];
 
 /** Of a connection that a reload has taken away nothing is heard any more; one that was never loaded is told of. */
-const isOfNow = ({ connection, scope }: Finding, views: readonly View[]): boolean =>
-  connection === undefined || scope === "loading" || views.some(({ names }) => names.has(connection));
+const isOfNow = ({ connection, scope }: Finding, concerned: ConnectionView | undefined): boolean =>
+  connection === undefined || scope === "loading" || concerned !== undefined;
 
-const buildFailure = ({ finding, since }: LastingFailure, views: readonly View[]): FailureStatus => ({
+const buildFailure = ({ finding, since }: LastingFailure, concerned: string | undefined): FailureStatus => ({
   cause: finding.cause,
   severity: finding.severity,
-  ...present({ connection: concernedBy(finding, views), peer: finding.peer }),
+  ...present({ connection: concerned ?? finding.connection, peer: finding.peer }),
   since: iso(since),
   variables: [...finding.variables],
   meaning: finding.meaning,
@@ -276,15 +244,17 @@ const buildFailure = ({ finding, since }: LastingFailure, views: readonly View[]
 });
 
 /** What fails before charon has chosen a connection is known by the peer's address or name, which may tell the connection. */
-const concernedBy = ({ connection, peer, values }: Finding, views: readonly View[]): string | undefined => {
-  const address = peer ?? values["name"];
-  return (
-    views.find(({ names, loaded }) =>
-      connection === undefined
-        ? address !== undefined && loaded?.remoteAddresses.includes(address)
-        : names.has(connection),
-    )?.name ?? connection
+const createConcerned = (
+  views: readonly ConnectionView[],
+): ((finding: Finding) => ConnectionView | undefined) => {
+  const named = new Map(views.toReversed().flatMap((view) => [...view.names].map((name) => [name, view])));
+  const at = new Map(
+    views
+      .toReversed()
+      .flatMap((view) => view.loaded?.remoteAddresses.map((one) => [one, view] as const) ?? []),
   );
+  return ({ connection, peer, values }) =>
+    connection === undefined ? at.get(peer ?? values["name"] ?? "") : named.get(connection);
 };
 
 type FailureCount = GatewayStatus["failureCounts"][number];
@@ -307,6 +277,7 @@ const reasonsAgainst = (
   if (daemon.state !== "running") return [`the IKE daemon is ${daemon.state}`];
   const lasting = failures.filter(({ severity }) => severity !== "info");
   const ofDaemon = lasting.filter(({ connection, peer }) => connection === undefined && peer === undefined);
+  const ofConnections = Map.groupBy(lasting, ({ connection }) => connection);
   const names = new Set(connections.map(({ name }) => name));
   const unloaded = lasting.flatMap((failure) =>
     failure.connection === undefined || names.has(failure.connection)
@@ -318,7 +289,7 @@ const reasonsAgainst = (
     children
       .filter(({ state }) => state !== "up")
       .flatMap((child): string[] => {
-        const about = [...lasting.filter(({ connection }) => connection === name), ...ofDaemon];
+        const about = [...(ofConnections.get(name) ?? []), ...ofDaemon];
         const waits = child.state === "waiting-for-peer" || child.state === "waiting-for-traffic";
         if (waits && about.length === 0) return [];
         return because(`${child.name} to ${remote.address} is ${stateWords[child.state]}`, about);

@@ -6,17 +6,24 @@ export const gatewaySocket = "/run/vnf-ipsec/gateway.socket";
 
 export type Answer = { readonly status: number; readonly body: string };
 
+export type AskOptions = { readonly method?: "GET" | "POST"; readonly limitMilliseconds?: number };
+
 /**
- * Asks the gateway that runs here; throws a Failure when none does, or when it does not answer within 5 s.
+ * Asks the gateway that runs here; throws a Failure when none does, or when it does not answer in time: 5 s unless told.
  * In HTTP/1.0 an answer ends with its connection (RFC 1945 §7.2.2), so this needs no more than `node:net`; to load
  * `node:http` would take longer than the rest of a health check.
  */
-export const askGateway = (path: string): Promise<Answer> =>
+export const askGateway = (
+  path: string,
+  { method = "GET", limitMilliseconds = 5_000 }: AskOptions = {},
+): Promise<Answer> =>
   new Promise((resolve, reject) => {
     let text = "";
-    const socket = connect(gatewaySocket, () => socket.write(`GET ${path} HTTP/1.0\r\n\r\n`));
+    const head = method === "POST" ? "content-length: 0\r\n" : "";
+    const socket = connect(gatewaySocket, () => socket.write(`${method} ${path} HTTP/1.0\r\n${head}\r\n`));
     socket.setEncoding("utf8");
-    socket.setTimeout(5_000, () => socket.destroy(new Error("no answer within 5 s")));
+    const seconds = limitMilliseconds / 1_000;
+    socket.setTimeout(limitMilliseconds, () => socket.destroy(new Error(`no answer within ${seconds} s`)));
     socket.on("data", (piece: string) => {
       text += piece;
     });

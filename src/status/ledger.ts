@@ -1,4 +1,4 @@
-import type { ChildSaReading, IkeSaReading } from "./readings.ts";
+import { type ChildSaReading, type IkeSaReading, isInstalled } from "../vici/readings.ts";
 
 /** What has passed a CHILD SA's name since the gateway started, over every renewal and every life of the daemon. */
 export type Traffic = {
@@ -159,10 +159,6 @@ type Sa = Traffic & { readonly isRetired: boolean; readonly told: number };
 const goneKept = 16;
 
 const keyOf = (child: string, uniqueId: string): string => `${uniqueId} ${child}`;
-
-/** Installed in the kernel: it may carry packets, even while its successor is negotiated. */
-export const isInstalled = ({ state }: ChildSaReading): boolean =>
-  state === "INSTALLED" || state === "REKEYING" || state === "REKEYED";
 
 const nothing: Traffic = { bytesIn: 0, bytesOut: 0, packetsIn: 0, packetsOut: 0 };
 

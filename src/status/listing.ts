@@ -1,11 +1,6 @@
 import type { ViciClient } from "../vici/client.ts";
-import {
-  type IkeSaReading,
-  type LoadedConnection,
-  readIkeSas,
-  readLoadedConnections,
-  readPolicyChildren,
-} from "./readings.ts";
+import { listIkeSas, listLoadedConnections, listTrappedChildren } from "../vici/listings.ts";
+import type { IkeSaReading, LoadedConnection } from "../vici/readings.ts";
 
 /** All that charon holds. */
 export type Listing = {
@@ -19,16 +14,10 @@ export const nothingListed: Listing = { loaded: [], sas: [], trapped: new Set() 
 
 /** Undefined when charon does not answer. */
 export const listEverything = async (vici: ViciClient): Promise<Listing | undefined> => {
-  const loaded: LoadedConnection[] = [];
-  const sas: IkeSaReading[] = [];
-  const trapped = new Set<string>();
   try {
-    for await (const message of vici.stream("list-conns", "list-conn"))
-      loaded.push(...readLoadedConnections(message));
-    for await (const message of vici.stream("list-policies", "list-policy", { trap: "yes" }))
-      for (const child of readPolicyChildren(message)) trapped.add(child);
-    for await (const message of vici.stream("list-sas", "list-sa")) sas.push(...readIkeSas(message));
-    return { loaded, sas, trapped };
+    const loaded = await listLoadedConnections(vici);
+    const trapped = await listTrappedChildren(vici);
+    return { loaded, trapped, sas: await listIkeSas(vici) };
   } catch {
     return undefined;
   }

@@ -44,11 +44,7 @@ export const createMonitor = (options: MonitorOptions): Monitor => {
   const failures = createFailureRecord(options.diagnostician);
   const tunnels = createTunnelEvents({
     log,
-    // charon has an IKEv1 connection under the names of its CHILD SAs too.
-    nameOf: (ofCharon) =>
-      planned().gateway.connections.find(
-        ({ name, children }) => name === ofCharon || children.some((child) => child.name === ofCharon),
-      )?.name ?? ofCharon,
+    nameOf: createNameOf(() => planned().gateway),
     isStopping: () => daemon.state === "stopping",
   });
 
@@ -136,6 +132,25 @@ export const createMonitor = (options: MonitorOptions): Monitor => {
     },
     isLive: () => isLive(daemon, Date.now()),
     status: async () => buildStatus(await observe()),
+  };
+};
+
+/** What the variables call a connection of charon's, which has those of IKEv1 under the names of their CHILD SAs too. */
+const createNameOf = (planned: () => Gateway): ((ofCharon: string) => string) => {
+  let known: Gateway | undefined;
+  let names: ReadonlyMap<string, string> = new Map();
+  return (ofCharon) => {
+    const gateway = planned();
+    if (gateway !== known) {
+      known = gateway;
+      names = new Map(
+        gateway.connections.flatMap(({ name, children }) => [
+          ...children.map((child) => [child.name, name] as const),
+          [name, name] as const,
+        ]),
+      );
+    }
+    return names.get(ofCharon) ?? ofCharon;
   };
 };
 

@@ -9,6 +9,7 @@ import type { ListenAddress } from "../settings/values.ts";
 import { gatewaySocket } from "./gateway-socket.ts";
 import { renderMetrics } from "./metrics.ts";
 import type { Monitor } from "./monitor.ts";
+import type { ReloadReport } from "./reload-report.ts";
 
 export type StatusServer = {
   /** Listens there instead, after a reload; nowhere for undefined. Throws a Failure when it cannot. */
@@ -20,18 +21,30 @@ export type ServeOptions = {
   readonly address: ListenAddress | undefined;
   /** What no answer may show; as for the log. */
   readonly secrets: () => readonly Secret[];
+  /** Has the gateway reload, and tells what came of it. */
+  readonly reload: () => Promise<ReloadReport>;
+  /** Tells what would come of it. */
+  readonly planReload: () => Promise<ReloadReport>;
 };
 
-/** Answers on the gateway's socket, where there is everything, and over TCP what probes and Prometheus ask. */
+/**
+ * Answers on the gateway's socket, where there is everything and a reload can be asked for, and over TCP what probes and
+ * Prometheus ask.
+ */
 export const serveStatus = async (
   monitor: Monitor,
-  { address, secrets }: ServeOptions,
+  { address, secrets, reload, planReload }: ServeOptions,
 ): Promise<StatusServer> => {
   const scrubbers = { json: createJsonScrubber(secrets), text: createScrubber(secrets) };
   const server = (routes: Routes): Server => createStatusServer(routes, scrubbers);
   mkdirSync(dirname(gatewaySocket), { recursive: true, mode: 0o755 });
   rmSync(gatewaySocket, { force: true });
-  const local = server({ ...shared(monitor), "/status": async () => json(200, await monitor.status()) });
+  const local = server({
+    ...shared(monitor),
+    "/status": { answer: async () => json(200, await monitor.status()) },
+    "/reload": { answer: async () => json(200, await reload()), changes: true },
+    "/reload/plan": { answer: async () => json(200, await planReload()) },
+  });
   await listen(local, { path: gatewaySocket });
   let remote: { readonly server: Server; readonly address: ListenAddress } | undefined;
 
@@ -61,22 +74,31 @@ export const serveStatus = async (
 
 type Reply = { readonly status: number; readonly type: string; readonly body: string };
 
-type Routes = Readonly<Record<string, () => Promise<Reply>>>;
+/** What changes something is asked for by POST. */
+type Route = { readonly answer: () => Promise<Reply>; readonly changes?: true };
+
+type Routes = Readonly<Record<string, Route>>;
 
 const shared = (monitor: Monitor): Routes => ({
-  "/livez": async () =>
-    monitor.isLive()
-      ? json(200, { live: true })
-      : json(503, { live: false, reasons: ["the IKE daemon does not start"] }),
-  "/readyz": async () => {
-    const { ready, reasons, failures } = await monitor.status();
-    return json(ready ? 200 : 503, { ready, reasons, failures });
+  "/livez": {
+    answer: async () =>
+      monitor.isLive()
+        ? json(200, { live: true })
+        : json(503, { live: false, reasons: ["the IKE daemon does not start"] }),
   },
-  "/metrics": async () => ({
-    status: 200,
-    type: "text/plain; version=0.0.4; charset=utf-8",
-    body: renderMetrics(await monitor.status()),
-  }),
+  "/readyz": {
+    answer: async () => {
+      const { ready, reasons, failures } = await monitor.status();
+      return json(ready ? 200 : 503, { ready, reasons, failures });
+    },
+  },
+  "/metrics": {
+    answer: async () => ({
+      status: 200,
+      type: "text/plain; version=0.0.4; charset=utf-8",
+      body: renderMetrics(await monitor.status()),
+    }),
+  },
 });
 
 const jsonType = "application/json";
@@ -114,8 +136,9 @@ const answer = async (routes: Routes, { method, url }: IncomingMessage): Promise
   const path = (url ?? "").split("?", 1)[0] ?? "";
   const route = Object.hasOwn(routes, path) ? routes[path] : undefined;
   if (route === undefined) return json(404, { error: "not found", paths: Object.keys(routes) });
-  if (method !== "GET" && method !== "HEAD") return json(405, { error: "only GET and HEAD" });
-  return await route();
+  const methods = route.changes ? ["POST"] : ["GET", "HEAD"];
+  if (!methods.includes(method ?? "")) return json(405, { error: `only ${methods.join(" and ")}` });
+  return await route.answer();
 };
 
 const send = ({ status, type, body }: Reply, { method }: IncomingMessage, response: ServerResponse): void => {

@@ -2,10 +2,10 @@ import type { CharonLine } from "../observe/charon-line.ts";
 import type { Log } from "../observe/log.ts";
 import type { ViciClient } from "../vici/client.ts";
 import { type Message, textOf } from "../vici/message.ts";
+import { type ChildSaReading, type IkeSaReading, readIkeSas, readRekeyedChildren } from "../vici/readings.ts";
 import { createDownReasons } from "./down-reasons.ts";
 import { createLedger, type Ledger, type TunnelDown } from "./ledger.ts";
 import type { Listing } from "./listing.ts";
-import { type ChildSaReading, type IkeSaReading, readIkeSas, readRekeyedChildren } from "./readings.ts";
 
 export type TunnelEventsOptions = {
   readonly log: Log;
@@ -118,7 +118,8 @@ export const createTunnelEvents = ({ log, nameOf, isStopping }: TunnelEventsOpti
       for (const ike of sas) catchUpHandshake(ike);
       const { came, went } = ledger.seen(sas, Date.now(), told);
       for (const down of went) wentDown(down, down.child, "unknown");
-      for (const ike of sas) for (const child of ike.children) if (came.includes(child)) cameUp(child, ike);
+      const up = new Set(came);
+      for (const ike of sas) for (const child of ike.children) if (up.has(child)) cameUp(child, ike);
     },
     noteLine: downReasons.note,
     daemonEnded: () => {

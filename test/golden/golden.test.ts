@@ -8,6 +8,7 @@ import type { Context, Output } from "../../src/commands/context.ts";
 import { render } from "../../src/commands/render.ts";
 import { createControl } from "../../src/daemon/control.ts";
 import { version } from "../../src/version.ts";
+import { environmentOfCase } from "../support/golden-case.ts";
 
 const cases = join(import.meta.dirname, "cases");
 
@@ -15,16 +16,16 @@ const cases = join(import.meta.dirname, "cases");
 const isUpdate = process.env["UPDATE_GOLDEN"] === "1";
 
 for (const name of readdirSync(cases)) {
-  test(`the case ${name} is rendered as expected, file by file`, () => {
+  test(`the case ${name} is rendered as expected, file by file`, async () => {
     const expected = join(cases, name, "expected");
     if (isUpdate) {
       rmSync(expected, { recursive: true, force: true });
-      renderInto(expected, join(cases, name, "input.env"));
+      await renderInto(expected, name);
       return;
     }
     const directory = mkdtempSync(join(tmpdir(), "vnf-ipsec-golden-"));
     try {
-      renderInto(directory, join(cases, name, "input.env"));
+      await renderInto(directory, name);
       assert.deepEqual(contentsOf(directory), contentsOf(expected));
     } finally {
       rmSync(directory, { recursive: true, force: true });
@@ -32,16 +33,16 @@ for (const name of readdirSync(cases)) {
   });
 }
 
-const renderInto = (outputDir: string, envFile: string): void => {
+const renderInto = async (outputDir: string, name: string): Promise<void> => {
   const output: Output = { write: () => {}, isTerminal: false, hasColors: false };
   const context: Context = {
-    environment: { ENVFILE: envFile },
+    environment: environmentOfCase(join(cases, name)),
     stdout: output,
     stderr: output,
     control: createControl(),
     version,
   };
-  assert.equal(render(context, { outputDir, showSecrets: true }), 0);
+  assert.equal(await render(context, { outputDir, showSecrets: true }), 0);
 };
 
 /** Every file below the directory by its path; a directory that is not there holds none, as in manual configuration. */

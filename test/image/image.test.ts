@@ -7,14 +7,14 @@ import process from "node:process";
 import { after, before, test } from "node:test";
 import { conductScenario } from "../kernel/guest/conduct.ts";
 import { findScenarios } from "../kernel/guest/scenarios.ts";
-import { sharedGuest } from "../kernel/guest/shared-guest.ts";
+import { sharedGuests } from "../kernel/guest/shared-guests.ts";
 import { attempts } from "../support/scale.ts";
 import { buildImage } from "./support/build-image.ts";
 
 // Once fresh and once more, compared, takes minutes: that is for a full run.
 before(() => buildImage(...(attempts({ usual: 1, full: 2 }) === 2 ? ["--verify"] : [])));
 
-const guests = sharedGuest("containers");
+const guests = sharedGuests("containers", 1);
 after(() => guests.powerOff());
 
 for (const scenario of findScenarios("image"))

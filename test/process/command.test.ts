@@ -1,11 +1,14 @@
 import assert from "node:assert/strict";
+import { spawn } from "node:child_process";
 import { mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import process from "node:process";
 import { after, test } from "node:test";
+import { setImmediate as nextTurn } from "node:timers/promises";
 import { commandWords, runCommand, runToEnd, searchPath } from "../support/command.ts";
 import { minimal } from "../support/environment-of.ts";
+import { repository } from "../support/repository.ts";
 
 const directory = mkdtempSync(join(tmpdir(), "vnf-ipsec-command-"));
 after(() => rmSync(directory, { recursive: true, force: true }));
@@ -118,11 +121,38 @@ test("render --json is one object with paths, modes, texts and commands", async 
   assert.deepEqual(
     commands.slice(0, -1).map(({ command }: { command: string }) => command),
     [
-      "ip xfrm policy update src 10.1.0.0/16 dst 10.2.0.0/16 dir out action block priority 4294967295 mark 0 mask 1",
-      "ip xfrm policy update src 10.1.0.0/16 dst 10.2.0.0/16 dir out action block priority 4294967295 mark 1 mask 1",
+      "ip xfrm policy update src 10.1.0.0/16 dst 10.2.0.0/16 dir out action block priority 4294967294 mark 0 mask 1",
+      "ip xfrm policy update src 10.1.0.0/16 dst 10.2.0.0/16 dir out action block priority 4294967294 mark 1 mask 1",
       "ip route add 10.2.0.0/16 via DEFAULT_GATEWAY dev ITS_INTERFACE src 192.0.2.1",
     ],
   );
+});
+
+test("what is longer than a pipe holds arrives whole, however slowly it is read", async () => {
+  const { IPSEC_REMOTENET: _, ...defaults } = minimal;
+  const sites = Array.from({ length: 250 }, (_, index) => [
+    `site-${index}`,
+    { remotenet: `10.${index}.0.0/16` },
+  ]);
+  const path = join(directory, "connections.json");
+  const connections = sites.map(([name, site]) => [
+    name,
+    { ...(site as object), remoteid: `${name}.example.com` },
+  ]);
+  writeFileSync(path, JSON.stringify({ connections: Object.fromEntries(connections) }), { mode: 0o600 });
+  const child = spawn(commandWords()[0], [...commandWords().slice(1), "render", "--json"], {
+    cwd: repository,
+    env: { PATH: searchPath, ...defaults, IPSEC_LOCALNET: "192.168.1.0/24", IPSEC_CONFIG_FILE: path },
+    stdio: ["ignore", "pipe", "inherit"],
+  });
+  child.stdout.setEncoding("utf8");
+  let text = "";
+  for await (const chunk of child.stdout.iterator()) {
+    text += chunk;
+    await nextTurn();
+  }
+  assert.ok(text.length > 300_000, `${text.length} characters`);
+  assert.equal(JSON.parse(text).commands.at(-1).command, "ipsec start --nofork");
 });
 
 test("render --output-dir writes the files with their modes and says so on stderr", async () => {

@@ -41,8 +41,8 @@ test("the variables that Kubernetes gives are valid, without a warning", async (
     const manifests = await renderManifests(variant, psk);
     const { data } = find(manifests, "ConfigMap") as unknown as { data: Record<string, string> };
     const variables = { ...data, IPSEC_LOCALIP: "10.244.0.7" };
-    assert.deepEqual(loadSettings({ ...variables, IPSEC_PSK: psk.trim() }, "gateway").warnings, []);
-    assert.deepEqual(loadSettings(variables, "init").warnings, []);
+    assert.deepEqual((await loadSettings({ ...variables, IPSEC_PSK: psk.trim() }, "gateway")).warnings, []);
+    assert.deepEqual((await loadSettings(variables, "init")).warnings, []);
   }
 });
 
@@ -76,12 +76,12 @@ test("the image has the version of this tree", async () => {
     assert.equal(image, `openvnf/vnf-ipsec:${version}`);
 });
 
-test("the two sites of the Compose file have valid variables that mirror each other, and their addresses", () => {
+test("the two sites of the Compose file have valid variables that mirror each other, and their addresses", async () => {
   const { services, networks } = composeFile();
   const { moon, sun } = services;
   for (const { environment } of [moon, sun])
     assert.deepEqual(
-      loadSettings({ ...withoutKeyFile(environment), IPSEC_PSK: psk.trim() }, "gateway").warnings,
+      (await loadSettings({ ...withoutKeyFile(environment), IPSEC_PSK: psk.trim() }, "gateway")).warnings,
       [],
     );
   const facing = (name: "IP" | "NET", one: Service, other: Service): void =>

@@ -9,9 +9,9 @@ import { waitFor } from "./wait-for.ts";
 export type Answer = { readonly status: number; readonly body: string };
 
 /** What the gateway of a site answers on its socket. */
-export const ask = (site: Namespace, path: string): Promise<Answer> =>
+export const ask = (site: Namespace, path: string, method: "GET" | "POST" = "GET"): Promise<Answer> =>
   new Promise((resolve, reject) => {
-    const asked = request({ socketPath: site.fromOutside(gatewaySocket), path }, (response) => {
+    const asked = request({ socketPath: site.fromOutside(gatewaySocket), path, method }, (response) => {
       let body = "";
       response.setEncoding("utf8");
       response.on("data", (chunk: string) => {

@@ -1,7 +1,7 @@
 import process from "node:process";
 import type { Environment } from "./site-process.ts";
 
-const backend = process.env["VNF_IPSEC_TEST_BACKEND"] ?? "stroke";
+const backend = process.env["VNF_IPSEC_TEST_BACKEND"] || "stroke";
 
 /** With `VNF_IPSEC_TEST_BACKEND=swanctl` whatever names no backend runs with that one. */
 export const backendUnderTest: Environment = backend === "stroke" ? {} : { IPSEC_BACKEND: backend };

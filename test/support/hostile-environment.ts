@@ -8,10 +8,11 @@ import type { Environment } from "./site-process.ts";
 
 /** An environment as an enemy, or a tired colleague, would write it. No value holds a NUL: execve(2) passes none. */
 export type HostileCase = {
-  /** ENVFILE and IPSEC_PSK_FILE hold a mark in the place of their file's path; see `materialize`. */
+  /** What names a file holds a mark in the place of its path, in the file of connections too; see `materialize`. */
   readonly environment: Environment;
   readonly envFile?: Uint8Array;
   readonly pskFile?: Uint8Array;
+  readonly connectionsFile?: Uint8Array;
   /** Is part of every secret in it, and of nothing else. */
   readonly canary: string;
 };
@@ -75,46 +76,52 @@ export const hostileEnvironment = (): fc.Arbitrary<HostileCase> =>
           : {}),
         ...(environment["IPSEC_PSK_FILE"] === fileMark ? { pskFile } : {}),
       };
-      // What fast-check prints of a counterexample.
-      return Object.defineProperty(made, fc.toStringMethod, {
-        value: () => `\n${asCommand(made)}\n`,
-        enumerable: false,
-      });
+      return showingItsCommand(made);
     });
 
+/** What fast-check prints of a counterexample. */
+export const showingItsCommand = (made: HostileCase): HostileCase =>
+  Object.defineProperty(made, fc.toStringMethod, {
+    value: () => `\n${asCommand(made)}\n`,
+    enumerable: false,
+  });
+
 /** A command for bash that makes the environment again, to be followed by `node src/main.ts check`. */
-export const asCommand = ({ environment, envFile, pskFile }: HostileCase): string => {
-  const files = [
-    ["ENVFILE", "/tmp/hostile.env", envFile],
-    ["IPSEC_PSK_FILE", "/tmp/hostile.psk", pskFile],
-  ] as const;
-  const written = files.flatMap(([, path, bytes]) =>
-    bytes === undefined ? [] : [`base64 -d > ${path} <<< ${Buffer.from(bytes).toString("base64")}`],
+export const asCommand = (made: HostileCase): string => {
+  const files = filesOf(made, "/tmp");
+  const written = files.map(
+    ({ path, bytes }) => `base64 -d > ${path} <<< ${Buffer.from(bytes).toString("base64")}`,
   );
-  const paths: Readonly<Record<string, string>> = Object.fromEntries(
-    files.map(([name, path]) => [name, path]),
-  );
-  const words = Object.entries(environment).map(([name, value]) =>
-    ansiQuoted(`${name}=${value === fileMark ? paths[name] : value}`),
+  const paths = new Map(files.map(({ variable, path }) => [variable, path]));
+  const words = Object.entries(made.environment).map(([name, value]) =>
+    ansiQuoted(`${name}=${value === fileMark ? paths.get(name) : value}`),
   );
   return [...written, `env ${words.join(" \\\n  ")} \\\n  node src/main.ts check`].join("\n");
 };
 
 /** Writes the files of a case below the directory and gives the environment that names them. */
-export const materialize = (
-  { environment, envFile, pskFile }: HostileCase,
-  directory: string,
-): Environment => {
-  const made: Record<string, string> = { ...environment };
-  for (const [name, bytes] of [
-    ["ENVFILE", envFile],
-    ["IPSEC_PSK_FILE", pskFile],
-  ] as const) {
-    if (bytes === undefined) continue;
-    made[name] = join(directory, name);
-    writeFileSync(made[name], bytes);
+export const materialize = (made: HostileCase, directory: string): Environment => {
+  const environment: Record<string, string> = { ...made.environment };
+  for (const { variable, path, bytes } of filesOf(made, directory)) {
+    writeFileSync(path, bytes);
+    if (environment[variable] === fileMark) environment[variable] = path;
   }
-  return made;
+  return environment;
+};
+
+const filesOf = ({ envFile, pskFile, connectionsFile }: HostileCase, directory: string) => {
+  const pskPath = join(directory, "hostile.psk");
+  const connections =
+    connectionsFile && Buffer.from(connectionsFile).toString("latin1").replaceAll(fileMark, pskPath);
+  return [
+    { variable: "IPSEC_PSK_FILE", path: pskPath, bytes: pskFile },
+    { variable: "ENVFILE", path: join(directory, "hostile.env"), bytes: envFile },
+    {
+      variable: "IPSEC_CONFIG_FILE",
+      path: join(directory, "hostile.yaml"),
+      bytes: connections && Buffer.from(connections, "latin1"),
+    },
+  ].flatMap(({ bytes, ...file }) => (bytes === undefined || bytes === "" ? [] : [{ ...file, bytes }]));
 };
 
 /** Every text by which somebody could know the canary: itself, hexadecimal, and base64 at each of its three alignments. */
@@ -137,7 +144,7 @@ export const hostileSeed = (): number =>
       (process.env["VNF_IPSEC_TEST_FULL"] === "1" ? Date.now() % 2 ** 31 : 1),
   );
 
-const fileMark = "/nonexistent/file-of-the-case";
+export const fileMark = "/nonexistent/file-of-the-case";
 
 const passable = (text: string): string => text.replaceAll("\0", "␀").toWellFormed().slice(0, 100_000);
 
@@ -320,7 +327,7 @@ const huge = fc
   )
   .map(([unit, length]) => unit.repeat(Math.ceil(length / unit.length)));
 
-const nasty: fc.Arbitrary<string> = fc.oneof(
+export const nasty: fc.Arbitrary<string> = fc.oneof(
   { weight: 12, arbitrary: fc.constantFrom(...nastyTexts) },
   { weight: 4, arbitrary: fc.string({ unit: "binary", maxLength: 30 }) },
   { weight: 4, arbitrary: fc.string({ maxLength: 60 }) },

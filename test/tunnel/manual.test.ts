@@ -183,6 +183,42 @@ test("a mounted connection with a mistake is told with its place, and the gatewa
   assert.equal(await stop(moon), 0);
 });
 
+test("with IPSEC_BACKEND=swanctl it is swanctl's configuration that is mounted, and a reload follows it", async () => {
+  await using lab = await createLab({ sun: { networks: ["10.2.0.0/24", "10.4.0.0/24"] } });
+  const { moon, sun } = lab;
+  await sun.peer({ connections: [{ psk }] });
+  const mounted = (name: string, key: string): string =>
+    swanctlConf([
+      {
+        name,
+        psk: Buffer.from(key),
+        localAddress: moon.address,
+        remoteAddress: sun.address,
+        localNetworks: moon.networks,
+        remoteNetworks: sun.networks,
+        startAction: "start",
+      },
+    ]);
+  await moon.writeFile(
+    "/etc/swanctl/conf.d/by-hand.conf",
+    mounted("by-hand", "another key than that of the peer"),
+    0o600,
+  );
+  const before = await filesOf(lab);
+  const gateway = moon.gateway({ IPSEC_BACKEND: "swanctl", IPSEC_USE_MANUAL_CONFIG: "yes" });
+  await isReady(gateway);
+  await gateway.waitForRecord((record) => record.event === "diagnosis");
+  assert.equal(diagnoses(gateway)[0]?.cause, "authentication-failed");
+  assert.deepEqual(differing(before, await filesOf(lab)), ["strongswan.d/charon.conf"]);
+  await moon.writeFile("/etc/swanctl/conf.d/by-hand.conf", mounted("corrected", tunnelPsk), 0o600);
+  const corrected = await filesOf(lab);
+  await reload(gateway);
+  await hasTunnels(gateway);
+  await pingBothWays(lab);
+  assert.equal(await stop(gateway), 0);
+  assert.deepEqual(differing(await filesOf(lab), corrected), ["strongswan.d/charon.conf"]);
+});
+
 /** One for each of moon's networks, which know moon by another name and another key. */
 const twoConnections = (lab: Lab): string =>
   swanctlConf(

@@ -14,6 +14,7 @@ import { Failure } from "../../src/failure.ts";
 import { buildGateway } from "../../src/gateway/from-settings.ts";
 import type { ChildSa, Connection } from "../../src/gateway/gateway.ts";
 import { loadTemplates } from "../../src/load-templates.ts";
+import { hostileConnectionsFile } from "../support/hostile-connections-file.ts";
 import {
   asCommand,
   type HostileCase,
@@ -34,7 +35,7 @@ type Valid = {
 const seed = hostileSeed();
 const templates = loadTemplates();
 const directory = await mkdtemp(join(tmpdir(), "vnf-ipsec-reads-back-"));
-const cases = validOnes(attempts({ usual: 300, full: 2_000 }));
+const cases = await validOnes(attempts({ usual: 300, full: 2_000 }));
 
 const strongswanConf = `charon {
   load = random nonce aes sha1 sha2 hmac kdf gcm openssl kernel-netlink socket-default vici stroke
@@ -160,37 +161,45 @@ test("strongSwan has nothing to say against any of it", () => {
   assert.deepEqual(complaints, []);
 });
 
-function validOnes(count: number): readonly Valid[] {
+async function validOnes(count: number): Promise<readonly Valid[]> {
   const found: Valid[] = [];
   for (let round = 0; found.length < count && round < 40; round++) {
-    for (const hostile of fc.sample(hostileEnvironment(), { seed: seed + round, numRuns: count })) {
-      const valid = validated(hostile, `n${found.length}`);
-      if (valid !== undefined && found.length < count) found.push(valid);
+    const arbitrary = round % 2 === 0 ? hostileEnvironment() : hostileConnectionsFile();
+    for (const hostile of fc.sample(arbitrary, { seed: seed + round, numRuns: count })) {
+      for (const connection of await connectionsOf(hostile)) {
+        if (found.length < count) found.push(renamed(hostile, connection, `n${found.length}`));
+      }
     }
   }
   assert.equal(found.length, count, `only ${found.length} environments are valid`);
   return found;
 }
 
-function validated(hostile: HostileCase, name: string): Valid | undefined {
+/** None for an environment that is refused. */
+async function connectionsOf(hostile: HostileCase): Promise<readonly Connection[]> {
   try {
-    // Names are looked up in the network, where there is none.
-    const environment = { ...materialize(hostile, directory), IPSEC_NAME: name };
-    const { settings } = loadSettings(environment, "gateway");
-    const [connection] = buildGateway(settings).connections;
-    if (connection === undefined) return undefined;
-    const files = stroke.connectionFiles(connection, {
-      templates,
-      dataplane: "kernel",
-      showSecret: revealedAsBase64,
-    });
-    // Nothing is to be initiated, or trapped, for the sake of what is read.
-    const quiet = files.map((file) => ({ ...file, text: file.text.replace(/^\tauto=\w+$/gm, "\tauto=add") }));
-    return { hostile, connection, files: quiet };
+    const { settings } = await loadSettings(materialize(hostile, directory), "gateway");
+    return buildGateway(settings).connections;
   } catch (error) {
-    if (error instanceof Failure) return undefined;
+    if (error instanceof Failure) return [];
     throw error;
   }
+}
+
+function renamed(hostile: HostileCase, original: Connection, name: string): Valid {
+  const children = original.children.map((child, index) => ({
+    ...child,
+    name: original.children.length === 1 ? name : `${name}_${index + 1}`,
+  }));
+  const connection = { ...original, name, children };
+  const files = stroke.connectionFiles(connection, {
+    templates,
+    dataplane: "kernel",
+    showSecret: revealedAsBase64,
+  });
+  // Nothing is to be initiated, or trapped, for the sake of what is read.
+  const quiet = files.map((file) => ({ ...file, text: file.text.replace(/^\tauto=\w+$/gm, "\tauto=add") }));
+  return { hostile, connection, files: quiet };
 }
 
 function connectionWith(child: string): Section {

@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
 import { randomInt } from "node:crypto";
+import { readFileSync } from "node:fs";
 import process from "node:process";
 import { test } from "node:test";
 import { setTimeout as pause } from "node:timers/promises";
@@ -187,6 +188,22 @@ test("a second signal ends a stop that waits, and still cleans up", async () => 
   assert.ok(took < 2_000, `${Math.round(took)} ms after the second signal`);
   assert.deepEqual(await traces(lab), before);
 });
+
+test("a Ctrl-C at a terminal reaches the gateway alone, which lets charon say goodbye first", async () => {
+  await using lab = await createLab();
+  const gateway = startedGateway(lab);
+  await isReady(gateway);
+  const daemons = ["charon", "starter"].flatMap((program) => processesIn(lab.moon, program));
+  assert.ok(daemons.includes(charonOf(gateway)));
+  for (const pid of daemons) assert.notEqual(processGroupOf(pid), processGroupOf(gateway.pid));
+  assert.equal(await stop(gateway), 0);
+});
+
+/** Whose processes get what a terminal sends (proc(5), /proc/pid/stat). */
+const processGroupOf = (pid: number): string | undefined =>
+  readFileSync(`/proc/${pid}/stat`, "utf8")
+    .replace(/^.*\) /, "")
+    .split(" ")[2];
 
 /** mulberry32: small, and the same on every machine. */
 const seededRandom = (seed: number) => {

@@ -12,6 +12,7 @@ const connectionFiles = (connection: Connection, options: RenderOptions): readon
   {
     path: `/etc/ipsec.config.d/ipsec.${connection.name}.conf`,
     mode: 0o644,
+    connection: connection.name,
     ownedByDaemon: false,
     text: options.templates["stroke/connection.conf"]({
       marker,
@@ -21,6 +22,7 @@ const connectionFiles = (connection: Connection, options: RenderOptions): readon
   {
     path: `/etc/ipsec.secrets.d/ipsec.${connection.name}.secrets`,
     mode: 0o600,
+    connection: connection.name,
     ownedByDaemon: true,
     text: options.templates["stroke/connection.secrets"]({
       marker,
@@ -54,6 +56,7 @@ export const stroke: Backend = {
     loadsFiles: true,
   },
   usesStroke: true,
+  probe: () => [],
   load: () => [],
   unload: ({ children }) => children.flatMap(unloadChild),
   // Before the connections, since starter may initiate what it loads.
@@ -83,6 +86,6 @@ const conn = (connection: Connection, child: ChildSa) => ({
   dpddelay: connection.deadPeer.delaySeconds,
   dpdtimeout: connection.deadPeer.timeoutSeconds,
   mark: child.mark,
-  // With both, the trap is set here and the supervisor initiates: ipsec.conf has no word for both.
-  auto: child.onTraffic ? "route" : child.atOnce ? "start" : "add",
+  // What comes up at once is initiated by the supervisor: starter would begin all of a thousand together.
+  auto: child.onTraffic ? "route" : "add",
 });

@@ -1,6 +1,6 @@
 import type { Connection } from "../../gateway/gateway.ts";
 import { masked } from "../../secret.ts";
-import type { Backend, RenderOptions } from "../backend.ts";
+import type { Backend, DaemonRequest, RenderOptions } from "../backend.ts";
 import { type ConfigFile, marker } from "../config-file.ts";
 import { secretOwners } from "../secret-owners.ts";
 import { swanctlConnection } from "./connection.ts";
@@ -9,6 +9,7 @@ const connectionFiles = (connection: Connection, options: RenderOptions): readon
   {
     path: `/etc/swanctl/conf.d/${connection.name}.conf`,
     mode: 0o600,
+    connection: connection.name,
     // charon never reads it: it is told by vici, and the file is for swanctl and people.
     ownedByDaemon: false,
     text: options.templates["swanctl/connection.conf"]({
@@ -24,6 +25,36 @@ const connectionFiles = (connection: Connection, options: RenderOptions): readon
 /** As swanctl names the secret of a section `ike-<name>` (strongSwan src/swanctl/commands/load_creds.c, load_secret). */
 const keyId = ({ name }: Connection): string => `ike-${name}`;
 
+/** No connection of ours has an underscore in its name. */
+const probeName = "vnf_ipsec_probe";
+
+/** Each is taken back as soon as it is taken, so what is refused leaves nothing behind; and nothing is started. */
+const probe = (connection: Connection): readonly DaemonRequest[] => {
+  const { children, ...peer } = swanctlConnection(connection);
+  const idle = Object.entries(children).map(([name, child]) => [name, { ...child, start_action: "none" }]);
+  return [
+    {
+      kind: "vici",
+      command: "load-shared",
+      message: { ...sharedKey(connection), id: probeName },
+    },
+    { kind: "vici", command: "unload-shared", message: { id: probeName } },
+    {
+      kind: "vici",
+      command: "load-conn",
+      message: { [probeName]: { ...peer, children: Object.fromEntries(idle) } },
+    },
+    { kind: "vici", command: "unload-conn", message: { name: probeName } },
+  ];
+};
+
+const sharedKey = (connection: Connection) => ({
+  id: keyId(connection),
+  type: "IKE",
+  data: connection.authentication.psk.reveal(),
+  owners: secretOwners(connection),
+});
+
 /** swanctl.conf(5), which is loaded over vici: charon is told the same as `swanctl --load-all` would tell it. */
 export const swanctl: Backend = {
   name: "swanctl",
@@ -36,22 +67,21 @@ export const swanctl: Backend = {
     loadsFiles: false,
   },
   usesStroke: false,
-  // The key first, since a connection may be initiated as soon as it is loaded.
-  load: (connection) => [
+  probe: (connections) => connections.flatMap(probe),
+  // The keys first, since a connection may be initiated as soon as it is loaded.
+  load: (connections) => [
+    ...connections.map(
+      (connection): DaemonRequest => ({
+        kind: "vici",
+        command: "load-shared",
+        message: sharedKey(connection),
+      }),
+    ),
     {
       kind: "vici",
-      command: "load-shared",
-      message: {
-        id: keyId(connection),
-        type: "IKE",
-        data: connection.authentication.psk.reveal(),
-        owners: secretOwners(connection),
-      },
-    },
-    {
-      kind: "vici",
+      // It takes every connection in the message, until one is wrong (strongSwan vici_config.c, load_conn).
       command: "load-conn",
-      message: { [connection.name]: swanctlConnection(connection) },
+      message: Object.fromEntries(connections.map((one) => [one.name, swanctlConnection(one)])),
     },
   ],
   unload: (connection) => [

@@ -43,7 +43,8 @@ const childOf = (child: ChildSa, { rekeyMarginSeconds, deadPeer }: Connection) =
   rekey_time: String(child.lifetimeSeconds - rekeyMarginSeconds),
   rand_time: String(rekeyMarginSeconds),
   dpd_action: { restart: "restart", trap: "trap", clear: "clear", none: "clear" }[deadPeer.action],
-  start_action: child.onTraffic ? "trap" : child.atOnce ? "start" : "none",
+  // What comes up at once is initiated by the supervisor: charon would begin all of a thousand together.
+  start_action: child.onTraffic ? "trap" : "none",
   ...(child.mark === undefined ? {} : { mark_in: String(child.mark), mark_out: String(child.mark) }),
   ...(child.interfaceId === undefined
     ? {}

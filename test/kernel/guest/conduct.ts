@@ -2,6 +2,7 @@ import process from "node:process";
 import type { TestContext } from "node:test";
 import type { Guest } from "./guest.ts";
 import { guestFailure, type Mirror, mirrorTests } from "./mirror.ts";
+import { passedOn } from "./protocol.ts";
 import type { Scenario } from "./scenarios.ts";
 
 /** Runs a scenario in the guest, as subtests of `context`. Throws, with the guest's output, if anything failed. */
@@ -21,7 +22,8 @@ export const conductScenario = async (
     },
     (limitSeconds + graceSeconds) * 1000,
   );
-  guest.request({ scenario: file, limitSeconds, full: process.env["VNF_IPSEC_TEST_FULL"] ?? "" });
+  const environment = Object.fromEntries(passedOn.map((name) => [name, process.env[name] ?? ""]));
+  guest.request({ scenario: file, limitSeconds, environment });
   const told = await follow(guest, mirror);
   clearTimeout(patience);
   const gone = hung

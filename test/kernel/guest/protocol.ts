@@ -5,9 +5,12 @@ export const portName = "vnf-ipsec.scenarios";
 export type Request = {
   readonly scenario: string;
   readonly limitSeconds: number;
-  /** VNF_IPSEC_TEST_FULL of the host; empty without it. */
-  readonly full: string;
+  /** What the scenario has in its environment: what the host has of `passedOn`. */
+  readonly environment: Readonly<Record<string, string>>;
 };
+
+/** How often promises are tried, and which backend is. */
+export const passedOn = ["VNF_IPSEC_TEST_FULL", "VNF_IPSEC_TEST_BACKEND"] as const;
 
 /** How one test ended, in the guest's own words. */
 export type Outcome =

@@ -9,7 +9,7 @@ type Report = (event: GuestEvent) => void;
 
 /** Runs one file in a process of its own and tells what happens; whatever differs from `clean` afterwards is a problem. */
 export const runScenario = async (request: Request, clean: State, report: Report): Promise<void> => {
-  process.env["VNF_IPSEC_TEST_FULL"] = request.full;
+  Object.assign(process.env, request.environment);
   const first = await runFile(request, report);
   if (first.crashedAtOnce) report({ kind: "output", text: onceMore });
   const { problems } = first.crashedAtOnce ? await runFile(request, report) : first;

@@ -13,15 +13,22 @@ export type Scenario = {
   readonly limitSeconds: number;
 };
 
-/** Those of a tier, in `test/<tier>/scenarios`. Who has a boot of its own comes first: the last of their guests then serves all others. */
+/**
+ * Those of a tier, in `test/<tier>/scenarios`; with a backend that is named, those that run with either. Who has a boot of
+ * its own comes first: the last of their guests then serves all others.
+ */
 export const findScenarios = (tier: "kernel" | "image"): readonly Scenario[] => {
   const folder = join(repository, "test", tier, "scenarios");
   return readdirSync(folder)
     .filter((name) => name.endsWith(".test.ts"))
     .sort()
     .map((name) => describeScenario(folder, name))
+    .filter(({ file }) => !process.env["VNF_IPSEC_TEST_BACKEND"] || runsWithEither(file))
     .sort((one, other) => Number(other.ownBoot) - Number(one.ownBoot));
 };
+
+const runsWithEither = (file: string): boolean =>
+  /^\/\/ with either backend$/m.test(readFileSync(file, "utf8"));
 
 const describeScenario = (folder: string, name: string): Scenario => {
   const file = join(folder, name);

@@ -3,7 +3,7 @@ import { test } from "node:test";
 import { onDataplane } from "../../../src/gateway/dataplane.ts";
 import { buildGateway } from "../../../src/gateway/from-settings.ts";
 import type { Connection, Gateway } from "../../../src/gateway/gateway.ts";
-import { interfaceOf } from "../../../src/gateway/virtual-interface.ts";
+import { interfaceNames } from "../../../src/gateway/virtual-interface.ts";
 import { endpointText } from "../../../src/ipsec/address.ts";
 import { parseSettings } from "../../../src/settings/parse-settings.ts";
 import type { Settings, Values } from "../../../src/settings/settings.ts";
@@ -146,9 +146,10 @@ test("an XFRM interface has its identifier on the CHILD SAs, fixes no end, and p
   assert.equal(connection?.mobile, true);
   assert.equal(connection?.children[0]?.interfaceId, 42);
   assert.equal(connection?.children[0]?.mark, undefined);
-  assert.equal(interfaceOf(connection?.children[0], gateway.virtualInterfaces), one);
-  assert.equal(interfaceOf({ mark: 42 }, gateway.virtualInterfaces), undefined);
-  assert.equal(interfaceOf({}, gateway.virtualInterfaces), undefined);
+  const interfaceName = interfaceNames(gateway.virtualInterfaces);
+  assert.equal(interfaceName(connection?.children[0]), "xfrm42");
+  assert.equal(interfaceName({ mark: 42 }), undefined);
+  assert.equal(interfaceName({}), undefined);
 });
 
 test("tunnels on one XFRM interface make it one, with the addresses, routes and peers of all and the smallest MTU", () => {

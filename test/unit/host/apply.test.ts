@@ -145,7 +145,7 @@ test("the remedy fits the reason", async () => {
 
 test("everything in the journal is taken back in reverse, and what is gone already is a warning", async () => {
   const { effects, ran, left, records } = await openHost({ "unmake b": { stderr: "Cannot find device" } });
-  for (const name of ["a", "b", "c"]) effects.journal.add(["unmake", name] satisfies Argv);
+  effects.journal.add(["a", "b", "c"].map((name): Argv => ["unmake", name]));
   await undoAll(effects);
   assert.deepEqual(ran, ["unmake c", "unmake b", "unmake a"]);
   assert.deepEqual(left(), []);

@@ -7,6 +7,7 @@ import {
   moveDiscardPolicies,
   planDiscardPolicies,
   undoAllButDiscarding,
+  undoEverything,
 } from "../../../src/host/discard-policies.ts";
 import { memoryJournal } from "../../../src/host/journal.ts";
 import { pasteable } from "../../../src/host/step.ts";
@@ -19,7 +20,7 @@ const gatewayOf = (changes: Readonly<Record<string, string>> = {}): Gateway => {
   return buildGateway(settings ?? assert.fail());
 };
 
-const block = (pair: string): string => `${pair} dir out action block priority 4294967295`;
+const block = (pair: string): string => `${pair} dir out action block priority 4294967294`;
 
 const updates = (...pairs: readonly string[]): readonly string[] =>
   pairs.flatMap((pair) =>
@@ -55,6 +56,34 @@ test("with ESP in user space, a virtual interface or a manual configuration ther
 });
 
 test("what is no longer discarded is taken back before the rest is made sure of, and it survives the tidying of a start", async () => {
+  const { effects, ran } = await recordPrograms();
+  const [pair, other] = ["src 10.1.0.0/16 dst 10.2.0.0/16", "src 10.1.0.0/16 dst 10.3.0.0/16"];
+  await moveDiscardPolicies("kernel", gatewayOf(), effects);
+  assert.deepEqual(ran.splice(0), updates(pair));
+  effects.journal.add([["ip", "route", "del", "10.2.0.0/16"]]);
+  await undoAllButDiscarding(effects);
+  assert.deepEqual(ran.splice(0), ["ip route del 10.2.0.0/16"]);
+  assert.deepEqual(effects.journal.entries().map(pasteable), deletions(pair));
+  await moveDiscardPolicies("kernel", gatewayOf({ IPSEC_REMOTENET: "10.3.0.0/16" }), effects);
+  assert.deepEqual(ran.splice(0), [...deletions(pair), ...updates(other)]);
+  assert.deepEqual(effects.journal.entries().map(pasteable), deletions(other));
+});
+
+test("of many networks a single deletion takes everything back at the end, after all else", async () => {
+  const { effects, ran } = await recordPrograms();
+  const networks = Array.from({ length: 20 }, (_, index) => `10.2.${index}.0/24`);
+  await moveDiscardPolicies("kernel", gatewayOf({ IPSEC_REMOTENET: networks.join(",") }), effects);
+  assert.deepEqual(ran.splice(0), ["ip -batch -"]);
+  effects.journal.add([["ip", "route", "del", "10.2.0.0/16"]]);
+  await undoEverything(effects);
+  assert.deepEqual(ran, [
+    "ip route del 10.2.0.0/16",
+    "ip xfrm policy deleteall dir out action block priority 4294967294",
+  ]);
+  assert.deepEqual(effects.journal.entries(), []);
+});
+
+const recordPrograms = async () => {
   const ran: string[] = [];
   const effects: Effects = {
     log: await createLog({
@@ -69,14 +98,5 @@ test("what is no longer discarded is taken back before the rest is made sure of,
       return { exitCode: 0, stdout: "", stderr: "" };
     },
   };
-  const [pair, other] = ["src 10.1.0.0/16 dst 10.2.0.0/16", "src 10.1.0.0/16 dst 10.3.0.0/16"];
-  await moveDiscardPolicies("kernel", gatewayOf(), effects);
-  assert.deepEqual(ran.splice(0), updates(pair));
-  effects.journal.add(["ip", "route", "del", "10.2.0.0/16"]);
-  await undoAllButDiscarding(effects);
-  assert.deepEqual(ran.splice(0), ["ip route del 10.2.0.0/16"]);
-  assert.deepEqual(effects.journal.entries().map(pasteable), deletions(pair));
-  await moveDiscardPolicies("kernel", gatewayOf({ IPSEC_REMOTENET: "10.3.0.0/16" }), effects);
-  assert.deepEqual(ran.splice(0), [...deletions(pair), ...updates(other)]);
-  assert.deepEqual(effects.journal.entries().map(pasteable), deletions(other));
-});
+  return { effects, ran };
+};

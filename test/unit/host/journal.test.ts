@@ -11,17 +11,17 @@ after(() => rmSync(directory, { recursive: true, force: true }));
 test("whoever opens the journal next knows what is left to take back, and an empty one is no file", () => {
   const path = join(directory, "vnf-ipsec/undo.json");
   const journal = openJournal(path);
-  journal.add(["ip", "route", "del", "10.2.0.0/16"]);
-  journal.add(["ip", "link", "del", "vti42"]);
+  journal.add([["ip", "route", "del", "10.2.0.0/16"]]);
+  journal.add([["ip", "link", "del", "vti42"]]);
   assert.equal(statSync(path).mode & 0o777, 0o600);
   const next = openJournal(path);
   assert.deepEqual(next.entries(), [
     ["ip", "route", "del", "10.2.0.0/16"],
     ["ip", "link", "del", "vti42"],
   ]);
-  next.drop(["ip", "route", "del", "10.2.0.0/16"]);
+  next.drop([["ip", "route", "del", "10.2.0.0/16"]]);
   assert.deepEqual(openJournal(path).entries(), [["ip", "link", "del", "vti42"]]);
-  next.drop(["ip", "link", "del", "vti42"]);
+  next.drop([["ip", "link", "del", "vti42"]]);
   assert.equal(existsSync(path), false);
 });
 
@@ -31,14 +31,14 @@ test("a journal that is broken holds nothing, and is no obstacle", () => {
     writeFileSync(path, text);
     const journal = openJournal(path);
     assert.deepEqual(journal.entries(), [], text);
-    journal.add(["true"]);
+    journal.add([["true"]]);
     assert.deepEqual(openJournal(path).entries(), [["true"]]);
   }
 });
 
 test("what is done a second time is to be taken back once", () => {
   const journal = openJournal(join(directory, "twice.json"));
-  journal.add(["ip", "link", "del", "vti42"]);
-  journal.add(["ip", "link", "del", "vti42"]);
+  journal.add([["ip", "link", "del", "vti42"]]);
+  journal.add([["ip", "link", "del", "vti42"]]);
   assert.deepEqual(journal.entries(), [["ip", "link", "del", "vti42"]]);
 });

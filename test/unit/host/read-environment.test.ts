@@ -18,9 +18,9 @@ const file = (content: string | Uint8Array): string => {
   return path;
 };
 
-const failureOf = (environment: Readonly<Record<string, string>>): Failure => {
+const failureOf = async (environment: Readonly<Record<string, string>>): Promise<Failure> => {
   try {
-    loadSettings(environment, "gateway");
+    await loadSettings(environment, "gateway");
   } catch (error) {
     if (error instanceof Failure) return error;
     throw error;
@@ -30,33 +30,33 @@ const failureOf = (environment: Readonly<Record<string, string>>): Failure => {
 
 const { IPSEC_PSK: _, ...withoutKey } = minimal;
 
-const keyFrom = (content: string | Uint8Array): string => {
-  const { settings } = loadSettings({ ...withoutKey, IPSEC_PSK_FILE: file(content) }, "gateway");
-  return Buffer.from(settings.gateway.IPSEC_PSK?.reveal() ?? []).toString("latin1");
+const keyFrom = async (content: string | Uint8Array): Promise<string> => {
+  const { settings } = await loadSettings({ ...withoutKey, IPSEC_PSK_FILE: file(content) }, "gateway");
+  return Buffer.from(settings.connections[0]?.IPSEC_PSK.reveal() ?? []).toString("latin1");
 };
 
-test("ENVFILE wins over the process environment, and both over the defaults", () => {
+test("ENVFILE wins over the process environment, and both over the defaults", async () => {
   const envFile = file("IPSEC_LIFETIME=2h\nexport IPSEC_NAME='from-file' # why\n");
-  const { settings } = loadSettings(
+  const { settings } = await loadSettings(
     { ...minimal, ENVFILE: envFile, IPSEC_LIFETIME: "3h", IPSEC_IKELIFETIME: "5h" },
     "gateway",
   );
-  assert.equal(settings.gateway.IPSEC_LIFETIME, 7200);
-  assert.equal(settings.gateway.IPSEC_NAME, "from-file");
-  assert.equal(settings.gateway.IPSEC_IKELIFETIME, 18_000);
-  assert.equal(settings.gateway.IPSEC_DPD_DELAY, 30);
+  assert.equal(settings.connections[0]?.IPSEC_LIFETIME, 7200);
+  assert.equal(settings.connections[0]?.IPSEC_NAME, "from-file");
+  assert.equal(settings.connections[0]?.IPSEC_IKELIFETIME, 18_000);
+  assert.equal(settings.connections[0]?.IPSEC_DPD_DELAY, 30);
 });
 
-test("what ENVFILE sets to nothing is unset", () => {
-  const { settings } = loadSettings(
+test("what ENVFILE sets to nothing is unset", async () => {
+  const { settings } = await loadSettings(
     { ...minimal, ENVFILE: file("IPSEC_LIFETIME=\n"), IPSEC_LIFETIME: "3h" },
     "gateway",
   );
-  assert.equal(settings.gateway.IPSEC_LIFETIME, 3600);
+  assert.equal(settings.connections[0]?.IPSEC_LIFETIME, 3600);
 });
 
-test("a file that is named and cannot be read ends in 74, and everything else is told too", () => {
-  const failure = failureOf({ ENVFILE: "/nonexistent/site.env", IPSEC_LIFETIME: "x" });
+test("a file that is named and cannot be read ends in 74, and everything else is told too", async () => {
+  const failure = await failureOf({ ENVFILE: "/nonexistent/site.env", IPSEC_LIFETIME: "x" });
   assert.equal(failure.exitCode, exitCodes.inputOutput);
   assert.equal(failure.problems[0]?.variable, "ENVFILE");
   assert.match(
@@ -66,39 +66,42 @@ test("a file that is named and cannot be read ends in 74, and everything else is
   assert.ok(failure.problems.some(({ variable }) => variable === "IPSEC_LIFETIME"));
 });
 
-test("directories and endless devices are told, not read for ever", () => {
-  assert.match(failureOf({ ...minimal, ENVFILE: directory }).message, /EISDIR/);
-  assert.match(failureOf({ ...minimal, ENVFILE: "/dev/zero" }).message, /more than 1 MiB/);
-  assert.match(failureOf({ ...withoutKey, IPSEC_PSK_FILE: "/dev/urandom" }).message, /more than 1 MiB/);
+test("directories and endless devices are told, not read for ever", async () => {
+  assert.match((await failureOf({ ...minimal, ENVFILE: directory })).message, /EISDIR/);
+  assert.match((await failureOf({ ...minimal, ENVFILE: "/dev/zero" })).message, /more than 4 MiB/);
+  assert.match(
+    (await failureOf({ ...withoutKey, IPSEC_PSK_FILE: "/dev/urandom" })).message,
+    /more than 4 MiB/,
+  );
 });
 
-test("quotes around a path are taken off with a warning", () => {
+test("quotes around a path are taken off with a warning", async () => {
   const envFile = file("IPSEC_NAME=quoted\n");
   const key = file("a key of twenty bytes or more");
-  const { settings, warnings } = loadSettings(
+  const { settings, warnings } = await loadSettings(
     { ...withoutKey, ENVFILE: `"${envFile}"`, IPSEC_PSK_FILE: `'${key}'` },
     "gateway",
   );
-  assert.equal(settings.gateway.IPSEC_NAME, "quoted");
+  assert.equal(settings.connections[0]?.IPSEC_NAME, "quoted");
   assert.deepEqual(warnings.map(({ variable }) => variable).toSorted(), ["ENVFILE", "IPSEC_PSK_FILE"]);
 });
 
-test("a key's file gives its bytes as they are, less one newline at the end", () => {
-  assert.equal(keyFrom("a key\n"), "a key");
-  assert.equal(keyFrom("a key\r\n"), "a key");
-  assert.equal(keyFrom("a key\n\n"), "a key\n");
-  assert.equal(keyFrom(' "a key" '), ' "a key" ');
-  assert.equal(keyFrom(Buffer.from([0, 255, 10, 254, 0x22])), '\x00\xff\n\xfe"');
-  assert.equal(keyFrom("0x00ff\n"), "\x00\xff");
-  assert.equal(keyFrom("0sAP8=\n"), "\x00\xff");
+test("a key's file gives its bytes as they are, less one newline at the end", async () => {
+  assert.equal(await keyFrom("a key\n"), "a key");
+  assert.equal(await keyFrom("a key\r\n"), "a key");
+  assert.equal(await keyFrom("a key\n\n"), "a key\n");
+  assert.equal(await keyFrom(' "a key" '), ' "a key" ');
+  assert.equal(await keyFrom(Buffer.from([0, 255, 10, 254, 0x22])), '\x00\xff\n\xfe"');
+  assert.equal(await keyFrom("0x00ff\n"), "\x00\xff");
+  assert.equal(await keyFrom("0sAP8=\n"), "\x00\xff");
 });
 
-test("a key's file that is empty or missing is told once, by its name", () => {
+test("a key's file that is empty or missing is told once, by its name", async () => {
   assert.deepEqual(
-    failureOf({ ...withoutKey, IPSEC_PSK_FILE: file("\n") }).problems.map(({ variable }) => variable),
+    (await failureOf({ ...withoutKey, IPSEC_PSK_FILE: file("\n") })).problems.map(({ variable }) => variable),
     ["IPSEC_PSK"],
   );
-  const missing = failureOf({ ...withoutKey, IPSEC_PSK_FILE: "/nonexistent/key" });
+  const missing = await failureOf({ ...withoutKey, IPSEC_PSK_FILE: "/nonexistent/key" });
   assert.equal(missing.exitCode, exitCodes.inputOutput);
   assert.deepEqual(
     missing.problems.map(({ variable }) => variable),
@@ -106,8 +109,8 @@ test("a key's file that is empty or missing is told once, by its name", () => {
   );
 });
 
-test("a key and a key's file together are refused", () => {
-  const { problems, exitCode } = failureOf({ ...minimal, IPSEC_PSK_FILE: file("x") });
+test("a key and a key's file together are refused", async () => {
+  const { problems, exitCode } = await failureOf({ ...minimal, IPSEC_PSK_FILE: file("x") });
   assert.equal(exitCode, exitCodes.configuration);
   assert.deepEqual(
     problems.map(({ variable }) => variable),
@@ -115,8 +118,8 @@ test("a key and a key's file together are refused", () => {
   );
 });
 
-test("the traps of ENVFILE are errors like those of values", () => {
-  const { problems, exitCode } = failureOf({
+test("the traps of ENVFILE are errors like those of values", async () => {
+  const { problems, exitCode } = await failureOf({
     ...minimal,
     ENVFILE: file("IPSEC_NAME=x#y\nIPSEC_LIFETIME=no\n"),
   });
@@ -127,26 +130,32 @@ test("the traps of ENVFILE are errors like those of values", () => {
   );
 });
 
-test("a byte order mark does not hide the first variable", () => {
-  const { settings } = loadSettings({ ...minimal, ENVFILE: file("\ufeffIPSEC_NAME=marked\n") }, "gateway");
-  assert.equal(settings.gateway.IPSEC_NAME, "marked");
+test("a byte order mark does not hide the first variable", async () => {
+  const { settings } = await loadSettings(
+    { ...minimal, ENVFILE: file("\ufeffIPSEC_NAME=marked\n") },
+    "gateway",
+  );
+  assert.equal(settings.connections[0]?.IPSEC_NAME, "marked");
 });
 
-test("bytes that are no UTF-8 in ENVFILE never make another key", () => {
+test("bytes that are no UTF-8 in ENVFILE never make another key", async () => {
   const content = Buffer.concat([
     Buffer.from("IPSEC_PSK='caf"),
     Buffer.from([0xe9]),
     Buffer.from(" and twenty bytes more'\n"),
   ]);
-  const { problems } = failureOf({ ...withoutKey, ENVFILE: file(content) });
+  const { problems } = await failureOf({ ...withoutKey, ENVFILE: file(content) });
   assert.deepEqual(
     problems.map(({ variable }) => variable),
     ["IPSEC_PSK"],
   );
 });
 
-test("an ENVFILE named in an ENVFILE is not read", () => {
+test("an ENVFILE named in an ENVFILE is not read", async () => {
   const inner = file("IPSEC_NAME=inner\n");
-  const { environment } = readEnvironment({ ENVFILE: file(`ENVFILE=${inner}\n`) }, { withSecrets: true });
+  const { environment } = await readEnvironment(
+    { ENVFILE: file(`ENVFILE=${inner}\n`) },
+    { withSecrets: true },
+  );
   assert.equal(environment.has("IPSEC_NAME"), false);
 });

@@ -16,7 +16,7 @@ import { join } from "node:path";
 import { afterEach, beforeEach, test } from "node:test";
 import { type ConfigFile, marker } from "../../../src/backend/config-file.ts";
 import { exitCodes, Failure } from "../../../src/failure.ts";
-import { removeUnwanted, writeFiles } from "../../../src/host/write-files.ts";
+import { removeUnwanted, restoreFiles, writeFiles } from "../../../src/host/write-files.ts";
 import { repository } from "../../support/repository.ts";
 
 let root: string;
@@ -64,21 +64,36 @@ test("a file that is there is replaced by another, so that who has it open reads
   assert.equal(read(conf().path), conf("new").text);
 });
 
+test("a file that is there as it should be is not touched, and goes with the others at the end", () => {
+  writeFiles([conf(), secrets()], { root });
+  const inode = (one: ConfigFile) => statSync(join(root, one.path)).ino;
+  const before = [inode(conf()), inode(secrets())];
+  const { originals } = writeFiles([conf(), secrets("new")], { root });
+  assert.equal(inode(conf()), before[0]);
+  assert.notEqual(inode(secrets()), before[1]);
+  // With another mode or owner it is not as it should be.
+  writeFiles([{ ...conf(), mode: 0o600 }, secrets("new")], { root, owner: { uid: 1234, gid: 1235 } });
+  assert.equal(statSync(join(root, conf().path)).mode & 0o777, 0o600);
+  assert.equal(statSync(join(root, secrets().path)).uid, 1234);
+  restoreFiles(originals, {});
+  assert.deepEqual(allFiles(), []);
+});
+
 test("restoring removes our files and puts those of others back", () => {
   mkdirSync(join(root, "etc/ipsec.config.d"), { recursive: true });
   writeFileSync(join(root, conf().path), "somebody's own\n");
   const written = writeFiles([conf(), secrets()], { root });
   assert.equal(read(conf().path), conf().text);
-  written.restore();
+  restoreFiles(written.originals, {});
   assert.deepEqual(allFiles(), [conf().path]);
   assert.equal(read(conf().path), "somebody's own\n");
-  written.restore();
+  restoreFiles(written.originals, {});
   assert.equal(read(conf().path), "somebody's own\n");
 });
 
 test("what a killed predecessor of ours left is not put back", () => {
   writeFiles([conf("old")], { root });
-  writeFiles([conf("new")], { root }).restore();
+  restoreFiles(writeFiles([conf("new")], { root }).originals, {});
   assert.deepEqual(allFiles(), []);
 });
 

@@ -1,11 +1,15 @@
 import assert from "node:assert/strict";
+import { readFileSync } from "node:fs";
 import { test } from "node:test";
+import { Ajv2020 } from "ajv/dist/2020.js";
 import { parse } from "dotenv";
+import { parse as parseYaml } from "yaml";
 import { lintEnvironmentFile } from "../../../src/host/lint-environment-file.ts";
 import { parseSettings } from "../../../src/settings/parse-settings.ts";
 import { renderReference } from "../../../src/settings/reference.ts";
 import { definitionOf, secretFileNames, variableNames } from "../../../src/settings/variables.ts";
 import { environmentOf } from "../../support/environment-of.ts";
+import { repository } from "../../support/repository.ts";
 
 type Property = {
   readonly type?: string;
@@ -81,4 +85,25 @@ test("a Markdown table has the same number of cells in every row", () => {
     .filter((line) => line.startsWith("|"))) {
     assert.equal(row.split("|").length, 6, row);
   }
+});
+
+test("the JSON Schema of connections fits a file of them, and no key that is not known", () => {
+  const isValid = new Ajv2020({ allowUnionTypes: true }).compile(
+    JSON.parse(renderReference("connections-schema")),
+  );
+  const golden = readFileSync(`${repository}/test/golden/cases/several-connections/connections.yaml`, "utf8");
+  assert.ok(isValid(parseYaml(golden, { merge: true })), JSON.stringify(isValid.errors));
+  assert.ok(
+    isValid({
+      connections: { a: { pskFile: "/key", psk_file: "/key", vti_key: 42, remotenet: ["10.2.0.0/16"] } },
+    }),
+  );
+  for (const wrong of [
+    {},
+    { connections: {} },
+    { connections: { A: {} } },
+    { connections: { a: { backend: "stroke" } } },
+  ])
+    assert.ok(!isValid(wrong), JSON.stringify(wrong));
+  assert.ok(!isValid({ connections: { a: { psk: ["a"] } } }));
 });

@@ -13,7 +13,8 @@ const values = (changes: Readonly<Record<string, string>>): Values => {
   const { settings, errors } = parse(changes);
   assert.deepEqual(errors, []);
   assert.ok(settings);
-  return settings.gateway;
+  const [tunnel] = settings.tunnels;
+  return tunnel ?? assert.fail();
 };
 
 const variablesOf = (problems: readonly Problem[]) => problems.map((problem) => problem.variable);
@@ -21,7 +22,8 @@ const variablesOf = (problems: readonly Problem[]) => problems.map((problem) => 
 test("the least environment is valid without a warning, and everything else has its default", () => {
   const { settings, errors, warnings } = parse({});
   assert.deepEqual({ errors, warnings }, { errors: [], warnings: [] });
-  const { gateway, connections } = settings ?? assert.fail();
+  const { tunnels, connections } = settings ?? assert.fail();
+  const gateway = tunnels[0] ?? assert.fail();
   assert.equal(gateway.IPSEC_NAME, "site");
   assert.equal(gateway.IPSEC_KEYEXCHANGE, "ikev2");
   assert.equal(gateway.IPSEC_LIFETIME, 3600);
@@ -222,7 +224,7 @@ test("what is empty, blank or a pair of quotes counts as not set", () => {
 test("one pair of quotes around all of a value is taken off with a warning", () => {
   for (const quote of ['"', "'"]) {
     const { settings, warnings } = parse({ IPSEC_LIFETIME: ` ${quote}2h${quote} ` });
-    assert.equal(settings?.gateway.IPSEC_LIFETIME, 7200);
+    assert.equal(settings?.tunnels[0]?.IPSEC_LIFETIME, 7200);
     assert.deepEqual(variablesOf(warnings), ["IPSEC_LIFETIME"]);
     assert.match(warnings[0]?.message ?? "", /quotes/);
   }

@@ -6,8 +6,8 @@ import type { Finding } from "../../../src/observe/diagnostician.ts";
 import { parseSettings } from "../../../src/settings/parse-settings.ts";
 import { buildStatus, type Observed } from "../../../src/status/build-status.ts";
 import { createLedger } from "../../../src/status/ledger.ts";
-import type { LoadedConnection } from "../../../src/status/readings.ts";
 import { statusSchema } from "../../../src/status/status-schema.ts";
+import type { LoadedConnection } from "../../../src/vici/readings.ts";
 import { environmentOf, minimal } from "../../support/environment-of.ts";
 import { ikeSa, sa } from "./sas.ts";
 

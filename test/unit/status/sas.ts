@@ -1,4 +1,4 @@
-import type { ChildSaReading, IkeSaReading } from "../../../src/status/readings.ts";
+import type { ChildSaReading, IkeSaReading } from "../../../src/vici/readings.ts";
 
 /** An installed CHILD SA of `site` that has carried nothing, with what differs. */
 export const sa = (differs: Partial<ChildSaReading>): ChildSaReading => ({
@@ -28,6 +28,8 @@ export const ikeSa = (
   version: "2",
   state: "ESTABLISHED",
   initiator: true,
+  peerAnswered: true,
+  negotiating: false,
   local: { address: "192.0.2.1", port: 4500, identity: "192.0.2.1", behindNat: false },
   remote: { address: "192.0.2.2", port: 4500, identity: "192.0.2.2", behindNat: false },
   establishedSeconds: 60,

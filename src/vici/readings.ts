@@ -1,4 +1,4 @@
-import { listOf, type Message, sectionOf, sectionsOf, textOf } from "../vici/message.ts";
+import { listOf, type Message, sectionOf, sectionsOf, textOf } from "./message.ts";
 
 /** A CHILD SA as charon describes it. Counters and times as of the message; what is absent there is absent here. */
 export type ChildSaReading = {
@@ -34,6 +34,10 @@ export type IkeSaReading = {
   /** charon's word: `CONNECTING`, `ESTABLISHED`, `DELETING`, … */
   readonly state: string;
   readonly initiator: boolean;
+  /** Whether the peer has sent anything: only then can it hold the SA for established. */
+  readonly peerAnswered: boolean;
+  /** Whether charon is bringing up the SA or, over it, a CHILD SA that it does not list yet. */
+  readonly negotiating: boolean;
   readonly local: EndReading;
   readonly remote: EndReading;
   /** Seconds ago. */
@@ -110,6 +114,10 @@ export const readLoadedConnections = (message: Message): readonly LoadedConnecti
     };
   });
 
+/** Installed in the kernel: it may carry packets, even while its successor is negotiated. */
+export const isInstalled = ({ state }: ChildSaReading): boolean =>
+  state === "INSTALLED" || state === "REKEYING" || state === "REKEYED";
+
 /** Names of the CHILD SAs of a `list-policy` event. */
 export const readPolicyChildren = (message: Message): readonly string[] =>
   sectionsOf(message).flatMap(([, section]) => textOf(section, "child") ?? []);
@@ -120,6 +128,13 @@ const readIkeSa = (connection: string, section: Message): IkeSaReading => ({
   version: textOf(section, "version") === "1" ? "1" : "2",
   state: textOf(section, "state") ?? "",
   initiator: textOf(section, "initiator") === "yes",
+  peerAnswered:
+    textOf(section, "initiator") !== "yes" || !/^0*$/.test(textOf(section, "responder-spi") ?? ""),
+  negotiating:
+    textOf(section, "state") === "CONNECTING" ||
+    [...listOf(section, "tasks-active"), ...listOf(section, "tasks-queued")].some((task) =>
+      childTasks.has(task),
+    ),
   local: readEnd(section, "local"),
   remote: readEnd(section, "remote"),
   ...present({
@@ -130,6 +145,9 @@ const readIkeSa = (connection: string, section: Message): IkeSaReading => ({
   algorithms: readAlgorithms(section),
   children: sectionsOf(sectionOf(section, "child-sas")).map(([, child]) => readChildSa(child)),
 });
+
+/** How IKEv2 and IKEv1 begin one (strongSwan src/libcharon/sa/task.c, task_type_names). */
+const childTasks: ReadonlySet<string> = new Set(["CHILD_CREATE", "QUICK_MODE"]);
 
 const readEnd = (section: Message, end: "local" | "remote"): EndReading => ({
   address: textOf(section, `${end}-host`) ?? "",

@@ -5,7 +5,7 @@ import {
   readLoadedConnections,
   readPolicyChildren,
   readRekeyedChildren,
-} from "../../../src/status/readings.ts";
+} from "../../../src/vici/readings.ts";
 
 // As strongSwan 5.9.8 sends them.
 const childSa = {
@@ -45,6 +45,7 @@ const ikeSa = {
   "remote-port": "4500",
   "remote-id": "192.0.2.2",
   initiator: "yes",
+  "responder-spi": "2b1c0d9e8f7a6b5c",
   "nat-remote": "yes",
   "encr-alg": "AES_CBC",
   "encr-keysize": "192",
@@ -65,6 +66,8 @@ test("an IKE SA is read with its CHILD SAs; what charon does not say is absent",
     version: "1",
     state: "ESTABLISHED",
     initiator: true,
+    peerAnswered: true,
+    negotiating: false,
     local: { address: "192.0.2.1", port: 4500, identity: "moon.example.org", behindNat: false },
     remote: { address: "192.0.2.2", port: 4500, identity: "192.0.2.2", behindNat: true },
     establishedSeconds: 50,
@@ -113,11 +116,32 @@ test("an IKE SA that has only begun, and numbers that are none, are read as far 
     version: "2",
     state: "CONNECTING",
     initiator: false,
+    peerAnswered: true,
+    negotiating: true,
     local: { address: "", identity: "", behindNat: false },
     remote: { address: "", identity: "", behindNat: false },
     algorithms: {},
     children: [],
   });
+});
+
+test("who was called has answered once its SPI is known; a tunnel is on its way while a task for it is", () => {
+  const begun = { ...ikeSa, "responder-spi": "0000000000000000" };
+  for (const [section, peerAnswered, negotiating] of [
+    [begun, false, false],
+    [{ ...begun, "responder-spi": "2b1c0d9e8f7a6b5c", state: "CONNECTING" }, true, true],
+    [{ ...begun, initiator: "no" }, true, false],
+    [{ ...ikeSa, "tasks-active": ["IKE_DPD"], "tasks-queued": ["CHILD_CREATE"] }, true, true],
+    [{ ...ikeSa, "tasks-active": ["QUICK_MODE"] }, true, true],
+    [{ ...ikeSa, "tasks-active": ["CHILD_REKEY"] }, true, false],
+  ] as const) {
+    const [sa] = readIkeSas({ site: section });
+    assert.deepEqual(
+      [sa?.peerAnswered, sa?.negotiating],
+      [peerAnswered, negotiating],
+      JSON.stringify(section),
+    );
+  }
 });
 
 test("of a renewal the CHILD SAs before and after are read", () => {

@@ -1,0 +1,55 @@
+import type { Effects } from "../host/apply.ts";
+import { moveDiscardPolicies } from "../host/discard-policies.ts";
+import type { FilesRead } from "../host/file-reader.ts";
+import { planHostRouteMove } from "../host/host-routes.ts";
+import { makeVirtualInterfaces } from "../host/keep-virtual-interfaces.ts";
+import type { Secret } from "../secret.ts";
+import type { Settings } from "../settings/settings.ts";
+import type { GatewayFiles } from "./gateway-files.ts";
+import type { PlannedGateway } from "./planned-gateway.ts";
+
+/** What a reload replaces. */
+export type Running = {
+  plan: PlannedGateway;
+  /** What no output may show; while a reload is under way, the old ones and the new. */
+  secrets: readonly Secret[];
+  /** What the last one who read the variables has read, right or wrong. */
+  files: FilesRead;
+};
+
+export type InstallParts = {
+  readonly running: Running;
+  readonly files: GatewayFiles;
+  readonly effects: Effects;
+  /** Whether virtual interfaces are made here. */
+  readonly withInit: boolean;
+};
+
+/** Looks at the host, and fails then if at all for what it lacks; what it returns puts another plan in place of the running one. */
+export const prepareInstall = async (
+  plan: PlannedGateway,
+  { running, files, effects, withInit }: InstallParts,
+): Promise<() => Promise<void>> => {
+  const previous = running.plan;
+  const { dataplane } = previous;
+  const moveRoutes = await planHostRouteMove(previous.gateway, plan.gateway, effects);
+  return async () => {
+    running.secrets = [...secretsOf(previous.settings), ...secretsOf(plan.settings)];
+    const written = files.write(plan);
+    try {
+      if (withInit) await makeVirtualInterfaces(plan.gateway.virtualInterfaces, effects);
+      await moveDiscardPolicies(dataplane, plan.gateway, effects);
+      await moveRoutes();
+    } catch (error) {
+      written.rollBack();
+      await moveDiscardPolicies(dataplane, previous.gateway, effects);
+      throw error;
+    }
+    written.commit();
+    running.plan = plan;
+    running.secrets = secretsOf(plan.settings);
+  };
+};
+
+export const secretsOf = (settings: Settings): readonly Secret[] =>
+  settings.connections.map((connection) => connection.IPSEC_PSK);

@@ -1,0 +1,159 @@
+import { type Place, type Problem, placeText } from "../failure.ts";
+import { endpointText } from "../ipsec/address.ts";
+import { identityOfEndpoint } from "../ipsec/identity.ts";
+import type { Purpose, Values } from "./settings.ts";
+import { checkSharedInterfaces } from "./shared-interface-checks.ts";
+import { findSharedNetworks } from "./shared-networks.ts";
+import type { VariableName } from "./variables.ts";
+import { virtualInterfaceVariable } from "./virtual-interface-variable.ts";
+
+/** A connection of a file. Of the values those that failed their checks are missing. */
+export type NamedConnection = { readonly name: string; readonly place: Place; readonly values: Values };
+
+/** Checks what several connections of one gateway may not have in common. A problem stands where the later one does. */
+export const crossConnectionChecks = (
+  connections: readonly NamedConnection[],
+  purpose: Purpose,
+): Problems => {
+  const rendered =
+    purpose === "init" ? [] : connections.filter(({ values }) => !values.IPSEC_USE_MANUAL_CONFIG);
+  const networks = networkChecks(rendered);
+  return {
+    errors: [
+      ...interfaceChecks(connections),
+      ...checkSharedInterfaces(connections.map(({ values }) => values)),
+      ...keyChecks(rendered),
+      ...networks.errors,
+    ],
+    warnings: networks.warnings,
+  };
+};
+
+const interfaceChecks = (connections: readonly NamedConnection[]): readonly Problem[] => [
+  ...repeated(connections, ["IPSEC_VTI_KEY"], interfaceKey, (first) => ({
+    message: `IPSEC_VTI_KEY is also that of ${first.name}, and makes one interface`,
+    hint: "each virtual interface has a key of its own",
+  })),
+  ...repeated(connections, ["IPSEC_LOCALIP", "IPSEC_REMOTEIP"], endsOfInterface, (first) => ({
+    message: `its virtual interface has the ends of that of ${first.name}, by which the kernel knows them`,
+    hint: "one VTI for each pair of IPSEC_LOCALIP and IPSEC_REMOTEIP",
+  })),
+];
+
+const keyChecks = (connections: readonly NamedConnection[]): readonly Problem[] => {
+  const inMainMode = connections.filter(({ values }) => values.IPSEC_KEYEXCHANGE !== "ikev2");
+  return [
+    ...repeated(connections, ["IPSEC_LOCALID", "IPSEC_REMOTEID"], identitiesAndEnds, (first) => ({
+      message: `its ends and their identities are those of ${first.name}, so nobody can tell the two apart`,
+      hint: "put the networks of both into one connection, or give one end another identity",
+    })),
+    ...differing(connections, ["IPSEC_PSK", "IPSEC_LOCALID", "IPSEC_REMOTEID"], identities, (first) => ({
+      message: `its key is not that of ${first.name}, though its identities are, by which a key is found`,
+      hint: "one pair of identities has one key",
+    })),
+    ...differing(inMainMode, ["IPSEC_PSK", "IPSEC_LOCALIP", "IPSEC_REMOTEIP"], ends, (first) => ({
+      message: `its key is not that of ${first.name}, though its ends are, by which IKEv1 finds a key (RFC 2409 §5.4)`,
+      hint: "use IKEv2, or one key for both",
+    })),
+  ];
+};
+
+type Problems = { readonly errors: readonly Problem[]; readonly warnings: readonly Problem[] };
+
+type Described = { readonly message: string; readonly hint: string };
+
+const interfaceKey = ({ IPSEC_VTI_KEY: key }: Values): string | undefined =>
+  key === undefined ? undefined : `${key}`;
+
+const endsOfInterface = (values: Values): string | undefined =>
+  values.IPSEC_VTI_KEY === undefined ? undefined : ends(values);
+
+const ends = ({ IPSEC_LOCALIP: local, IPSEC_REMOTEIP: remote }: Values): string | undefined =>
+  local && remote && `${endpointText(local)} ${endpointText(remote)}`;
+
+const identities = (values: Values): string | undefined => {
+  const { IPSEC_LOCALIP, IPSEC_REMOTEIP } = values;
+  const local = values.IPSEC_LOCALID ?? (IPSEC_LOCALIP && identityOfEndpoint(IPSEC_LOCALIP));
+  const remote = values.IPSEC_REMOTEID ?? (IPSEC_REMOTEIP && identityOfEndpoint(IPSEC_REMOTEIP));
+  return local && remote && JSON.stringify([local, remote]);
+};
+
+const identitiesAndEnds = (values: Values): string | undefined => {
+  const [who, where] = [identities(values), ends(values)];
+  return who && where && `${who} ${where}`;
+};
+
+/** Complains of each connection whose key an earlier one has. */
+const repeated = (
+  connections: readonly NamedConnection[],
+  variables: readonly VariableName[],
+  keyOf: (values: Values) => string | undefined,
+  describe: (first: NamedConnection) => Described,
+): readonly Problem[] => {
+  const seen = new Map<string, NamedConnection>();
+  return connections.flatMap((connection) => {
+    const key = keyOf(connection.values);
+    if (key === undefined) return [];
+    const first = seen.get(key);
+    if (first !== undefined) return [problemOf(connection, variables, describe(first))];
+    seen.set(key, connection);
+    return [];
+  });
+};
+
+/** Complains of each connection that shares the key with an earlier one and has another pre-shared key. */
+const differing = (
+  connections: readonly NamedConnection[],
+  variables: readonly VariableName[],
+  keyOf: (values: Values) => string | undefined,
+  describe: (first: NamedConnection) => Described,
+): readonly Problem[] => {
+  const seen = new Map<string, NamedConnection>();
+  return connections.flatMap((connection) => {
+    const key = keyOf(connection.values);
+    if (key === undefined || connection.values.IPSEC_PSK === undefined) return [];
+    const first = seen.get(key) ?? connection;
+    seen.set(key, first);
+    return sameBytes(first.values, connection.values)
+      ? []
+      : [problemOf(connection, variables, describe(first))];
+  });
+};
+
+const sameBytes = ({ IPSEC_PSK: one }: Values, { IPSEC_PSK: other }: Values): boolean =>
+  one !== undefined && other !== undefined && Buffer.compare(one.reveal(), other.reveal()) === 0;
+
+/** Without virtual interfaces the networks alone decide which tunnel a packet takes. */
+const networkChecks = (connections: readonly NamedConnection[]): Problems => {
+  const claims = connections.flatMap((owner) => {
+    const { IPSEC_LOCALNET: locals, IPSEC_REMOTENET: remotes } = owner.values;
+    const isRouted = virtualInterfaceVariable(owner.values) !== undefined;
+    return !isRouted && locals && remotes ? [{ owner, locals, remotes }] : [];
+  });
+  const { pairs, enclosures } = findSharedNetworks(claims);
+  return {
+    errors: pairs.map(({ first, second, local, remote }) =>
+      problemOf(second, networkVariables, {
+        message: `packets from ${local.text} to ${remote.text} are those of ${first.name} already`,
+        hint: "a pair of networks has one tunnel; for two ways to one network use virtual interfaces and routes",
+      }),
+    ),
+    warnings: enclosures.map(({ outer, network, inner }) =>
+      problemOf(outer, networkVariables, {
+        message: `${network.text} encloses ${listed(inner.map((one) => `${one.network.text} of ${one.owner.name}`))}, where the smaller network wins`,
+        hint: "name the networks that are really behind each peer, unless it is meant so",
+      }),
+    ),
+  };
+};
+
+const networkVariables = ["IPSEC_LOCALNET", "IPSEC_REMOTENET"] as const;
+
+const listed = (texts: readonly string[]): string =>
+  texts.length > 3 ? `${texts.slice(0, 3).join(", ")} and ${texts.length - 3} more` : texts.join(", ");
+
+const problemOf = (
+  { place }: NamedConnection,
+  variables: readonly VariableName[],
+  { message, hint }: Described,
+): Problem => ({ variable: variables.join(", "), message: `${placeText(place)}: ${message}`, hint, place });

@@ -1,0 +1,132 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { parseSettings } from "../../../src/settings/parse-settings.ts";
+import type { Purpose } from "../../../src/settings/settings.ts";
+import { environmentOf } from "../../support/environment-of.ts";
+
+type Variables = Readonly<Record<string, string>>;
+
+const common = {
+  IPSEC_LOCALIP: "192.0.2.1",
+  IPSEC_LOCALNET: "10.1.0.0/16",
+  IPSEC_PSK: "a long text that nobody guesses",
+} as const;
+
+const berlin = { ...common, IPSEC_REMOTEIP: "192.0.2.2", IPSEC_REMOTENET: "10.2.0.0/16" };
+const paris = { ...common, IPSEC_REMOTEIP: "192.0.2.3", IPSEC_REMOTENET: "10.3.0.0/16" };
+
+const check = (connections: Readonly<Record<string, Variables>>, purpose: Purpose = "gateway") => {
+  const { settings, errors, warnings } = parseSettings(
+    environmentOf({}),
+    purpose,
+    Object.entries(connections).map(([name, variables], index) => ({
+      name,
+      place: { file: "site.yaml", line: index + 1, path: `connections.${name}` },
+      environment: environmentOf(variables),
+    })),
+  );
+  return {
+    settings,
+    errors: errors.map(({ message }) => message),
+    warnings: warnings.map(({ message }) => message),
+  };
+};
+
+test("connections that share nothing are valid, each with its name and its own values", () => {
+  const { settings, errors, warnings } = check({ berlin, paris: { ...paris, IPSEC_LIFETIME: "2h" } });
+  assert.deepEqual({ errors, warnings }, { errors: [], warnings: [] });
+  assert.deepEqual(
+    settings?.connections.map((one) => [one.IPSEC_NAME, one.IPSEC_LIFETIME, one.IPSEC_REMOTEID]),
+    [
+      ["berlin", 3600, { kind: "ipv4", text: "192.0.2.2" }],
+      ["paris", 7200, { kind: "ipv4", text: "192.0.2.3" }],
+    ],
+  );
+});
+
+test("what is wrong in one is told with its place", () => {
+  const { errors } = check({
+    berlin,
+    paris: { ...paris, IPSEC_REMOTENET: "10.1.0.0/24", IPSEC_REMOTEIP: "%any" },
+  });
+  assert.deepEqual(errors, [
+    "site.yaml:2: connections.paris: IPSEC_REMOTEID is not set, and IPSEC_REMOTEIP=%any gives no identity",
+    "site.yaml:2: connections.paris: IPSEC_LOCALNET=10.1.0.0/16 and IPSEC_REMOTENET=10.1.0.0/24 overlap, so it is undecided where their addresses are",
+  ]);
+});
+
+test("connections may share an XFRM interface, in what it can have only once if they agree", () => {
+  const xfrm = { IPSEC_XFRM_IF_ID: "42", IPSEC_XFRM_IPADDR_LOCAL: "169.254.10.1" };
+  const sharing = { berlin: { ...berlin, ...xfrm }, paris: { ...paris, ...xfrm } };
+  assert.deepEqual(check(sharing, "init").errors, []);
+  const { errors } = check({ ...sharing, paris: { ...paris, ...xfrm, IPSEC_MTU: "1300" } }, "init");
+  assert.deepEqual(errors, [
+    "IPSEC_MTU is auto for berlin and 1300 for paris, which share IPSEC_XFRM_IF_ID=42",
+  ]);
+});
+
+test("two connections with the same ends and identities are refused", () => {
+  const { errors } = check({ berlin, paris: { ...paris, IPSEC_REMOTEIP: "192.0.2.2" } });
+  assert.deepEqual(errors, [
+    "site.yaml:2: connections.paris: its ends and their identities are those of berlin, so nobody can tell the two apart",
+  ]);
+  assert.deepEqual(
+    check({ berlin, paris: { ...paris, IPSEC_REMOTEIP: "192.0.2.2", IPSEC_REMOTEID: "paris.example.com" } })
+      .errors,
+    [],
+  );
+});
+
+test("one pair of identities has one key, and so have the same ends with IKEv1", () => {
+  const ids = { IPSEC_LOCALID: "moon.example.com", IPSEC_REMOTEID: "sun.example.com" };
+  const other = { ...paris, ...ids, IPSEC_PSK: "another long text that nobody guesses" };
+  assert.deepEqual(check({ berlin: { ...berlin, ...ids }, paris: other }).errors, [
+    "site.yaml:2: connections.paris: its key is not that of berlin, though its identities are, by which a key is found",
+  ]);
+  const anywhere = { IPSEC_REMOTEIP: "%any", IPSEC_START: "add", IPSEC_KEYEXCHANGE: "ikev1" };
+  const callers = {
+    berlin: { ...berlin, ...anywhere, IPSEC_REMOTEID: "berlin.example.com" },
+    paris: { ...other, ...anywhere, IPSEC_REMOTEID: "paris.example.com" },
+  };
+  assert.deepEqual(check(callers).errors, [
+    "site.yaml:2: connections.paris: its key is not that of berlin, though its ends are, by which IKEv1 finds a key (RFC 2409 §5.4)",
+  ]);
+});
+
+test("two virtual interfaces have neither the key nor the ends in common, for init too", () => {
+  const vti = { IPSEC_VTI_KEY: "42" };
+  for (const purpose of ["gateway", "init"] as const) {
+    assert.deepEqual(check({ berlin: { ...berlin, ...vti }, paris: { ...paris, ...vti } }, purpose).errors, [
+      "site.yaml:2: connections.paris: IPSEC_VTI_KEY is also that of berlin, and makes one interface",
+    ]);
+    const sameEnds = { ...paris, IPSEC_REMOTEIP: "192.0.2.2", IPSEC_REMOTEID: "paris", IPSEC_VTI_KEY: "43" };
+    assert.deepEqual(check({ berlin: { ...berlin, ...vti }, paris: sameEnds }, purpose).errors, [
+      "site.yaml:2: connections.paris: its virtual interface has the ends of that of berlin, by which the kernel knows them",
+    ]);
+  }
+});
+
+test("a pair of networks has one tunnel, unless virtual interfaces tell them apart; of enclosed networks is warned", () => {
+  assert.deepEqual(check({ berlin, paris: { ...paris, IPSEC_REMOTENET: "10.2.0.0/16" } }).errors, [
+    "site.yaml:2: connections.paris: packets from 10.1.0.0/16 to 10.2.0.0/16 are those of berlin already",
+  ]);
+  const withInterfaces = {
+    berlin: { ...berlin, IPSEC_VTI_KEY: "42", IPSEC_REMOTENET: "0.0.0.0/0" },
+    paris: { ...paris, IPSEC_VTI_KEY: "43", IPSEC_REMOTENET: "0.0.0.0/0" },
+  };
+  const apart = check(withInterfaces);
+  assert.deepEqual([apart.errors, apart.warnings], [[], []]);
+  const { errors, warnings } = check({ berlin, paris: { ...paris, IPSEC_REMOTENET: "10.2.3.0/24" } });
+  assert.deepEqual(errors, []);
+  assert.deepEqual(warnings, [
+    "site.yaml:1: connections.berlin: 10.2.0.0/16 encloses 10.2.3.0/24 of paris, where the smaller network wins",
+  ]);
+});
+
+test("IPSEC_NAME has no effect then, and says so", () => {
+  const { warnings } = parseSettings(environmentOf({ IPSEC_NAME: "site" }), "gateway", []);
+  assert.deepEqual(
+    warnings.map(({ message }) => message),
+    ["IPSEC_NAME has no effect beside IPSEC_CONFIG_FILE"],
+  );
+});
