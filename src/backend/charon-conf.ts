@@ -16,8 +16,9 @@ export const renderCharonConf = (
   ownedByDaemon: false,
   text: templates["strongswan/charon.conf"]({
     marker,
-    // Over a virtual interface the routes are the operator's; those of charon would pull traffic away from it.
-    installRoutes: yesNo(gateway.virtualInterfaces.length === 0),
+    // Over a VTI the routes are the operator's; those of charon would pull traffic away from it. For what is tied to an
+    // XFRM interface it makes none (kernel_netlink_ipsec.c, add_policy_internal), but for others it still must.
+    installRoutes: yesNo(!gateway.virtualInterfaces.some(({ kind }) => kind === "vti")),
     interfaces: gateway.interfaces.join(","),
     retransmit,
     retryInitiate: 5,

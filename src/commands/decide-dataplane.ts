@@ -3,6 +3,7 @@ import { chooseDataplane } from "../host/choose-dataplane.ts";
 import type { RunProgram } from "../host/run-program.ts";
 import type { Log } from "../observe/log.ts";
 import type { Settings } from "../settings/settings.ts";
+import { virtualInterfaceVariable } from "../settings/virtual-interface-variable.ts";
 
 /** Chooses where ESP runs and says so. */
 export const decideDataplane = async (
@@ -10,7 +11,7 @@ export const decideDataplane = async (
   runProgram: RunProgram,
   log: Log,
 ): Promise<Dataplane> => {
-  const needsKernel = settings.tunnels.some((values) => values.IPSEC_VTI_KEY !== undefined);
+  const [needsKernel] = settings.tunnels.flatMap((tunnel) => virtualInterfaceVariable(tunnel) ?? []);
   const { dataplane, reason } = await chooseDataplane(
     settings.gateway.IPSEC_DATAPLANE,
     needsKernel,

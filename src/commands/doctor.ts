@@ -17,6 +17,7 @@ import { createJsonScrubber, createScrubber } from "../observe/scrub.ts";
 import { type Secret, secret } from "../secret.ts";
 import { unwrapped } from "../settings/environment.ts";
 import { isSecret } from "../settings/variables.ts";
+import { virtualInterfaceVariable } from "../settings/virtual-interface-variable.ts";
 import type { Context } from "./context.ts";
 import { type InspectedSettings, inspectSettings } from "./load-settings.ts";
 import { type PlannedGateway, planGateway } from "./planned-gateway.ts";
@@ -71,7 +72,7 @@ const examineHere = async (
     lookAtGateway(),
     checkDataplane(
       wanted?.IPSEC_DATAPLANE ?? "auto",
-      tunnels.some(({ IPSEC_VTI_KEY }) => IPSEC_VTI_KEY !== undefined),
+      tunnels.flatMap((tunnel) => virtualInterfaceVariable(tunnel) ?? [])[0],
       runProgram,
     ),
     readRuleset(runProgram),

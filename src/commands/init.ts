@@ -20,14 +20,14 @@ export const init = async (context: Context): Promise<ExitCode> => {
   try {
     const { virtualInterfaces } = buildGateway(settings);
     if (virtualInterfaces.length > 0) requireCapabilities(["NET_ADMIN"]);
-    for (const vti of virtualInterfaces) {
-      const changes = await makeVirtualInterfaces([vti], { runProgram, log, journal: memoryJournal() });
-      log.info({ event: "initialised", interface: vti.name, changes }, "the virtual interface is ready");
+    for (const wanted of virtualInterfaces) {
+      const changes = await makeVirtualInterfaces([wanted], { runProgram, log, journal: memoryJournal() });
+      log.info({ event: "initialised", interface: wanted.name, changes }, "the virtual interface is ready");
     }
     if (virtualInterfaces.length === 0) {
       log.warn(
-        { event: "initialised", variables: ["IPSEC_VTI_KEY"] },
-        "there is no virtual interface to make: IPSEC_VTI_KEY is not set",
+        { event: "initialised", variables: ["IPSEC_VTI_KEY", "IPSEC_XFRM_IF_ID"] },
+        "there is no virtual interface to make: neither IPSEC_VTI_KEY nor IPSEC_XFRM_IF_ID is set",
       );
     }
     return exitCodes.ok;

@@ -11,7 +11,7 @@ import { buildGateway } from "../gateway/from-settings.ts";
 import type { Gateway } from "../gateway/gateway.ts";
 import { planDiscardPolicies } from "../host/discard-policies.ts";
 import type { InterfaceState } from "../host/inspect-interface.ts";
-import { hostRouteCommand } from "../host/plan.ts";
+import { hostRouteCommand, someDefaultRoute } from "../host/plan.ts";
 import { planVirtualInterface } from "../host/plan-virtual-interface.ts";
 import { pasteable } from "../host/step.ts";
 import { loadTemplates } from "../load-templates.ts";
@@ -61,7 +61,7 @@ const plannedCommands = (
   gateway: Gateway,
 ): readonly PlannedCommand[] => [
   ...gateway.virtualInterfaces
-    .flatMap((vti) => planVirtualInterface(vti, untouched))
+    .flatMap((wanted) => planVirtualInterface(wanted, untouched))
     .map(({ argv }) => ({ when: "init" as const, command: pasteable(argv) })),
   ...planDiscardPolicies(dataplane, gateway).map(({ argv }) => ({
     when: "run" as const,
@@ -74,8 +74,14 @@ const plannedCommands = (
   { when: "run", command: pasteable(daemon.command) },
 ];
 
-/** A host that has nothing yet. */
-const untouched: InterfaceState = { addresses: [], routes: [], sysctls: new Map(), modules: new Set() };
+/** A host that has nothing yet but a way out. */
+const untouched: InterfaceState = {
+  addresses: [],
+  routes: [],
+  sysctls: new Map(),
+  modules: new Set(),
+  mainRoutes: (["ipv4", "ipv6"] as const).map(someDefaultRoute),
+};
 
 type PlannedCommand = { readonly when: "init" | "run"; readonly command: string };
 

@@ -3,9 +3,10 @@ import type { VirtualInterface } from "../gateway/virtual-interface.ts";
 import { inspectHost } from "../host/inspect.ts";
 import { inspectInterface } from "../host/inspect-interface.ts";
 import { planHostRoutes } from "../host/plan.ts";
-import { mismatch, modulesFor, planVirtualInterface, sysctlsFor } from "../host/plan-virtual-interface.ts";
+import { mismatch, planVirtualInterface } from "../host/plan-virtual-interface.ts";
 import type { RunProgram } from "../host/run-program.ts";
 import { pasteable, type Step } from "../host/step.ts";
+import { variableOf } from "../host/virtual-link.ts";
 import { attempted, type CheckResult, result } from "./check-result.ts";
 
 /** Whether each virtual interface is as `init` would make it and `run` would keep it. */
@@ -13,23 +14,26 @@ export const checkVirtualInterfaces = async (
   interfaces: readonly VirtualInterface[],
   runProgram: RunProgram,
 ): Promise<readonly CheckResult[]> =>
-  await Promise.all(interfaces.map((vti) => checkVirtualInterface(vti, runProgram)));
+  await Promise.all(interfaces.map((wanted) => checkVirtualInterface(wanted, runProgram)));
 
-const checkVirtualInterface = async (vti: VirtualInterface, runProgram: RunProgram): Promise<CheckResult> => {
-  const state = await inspectInterface(vti.name, sysctlsFor(vti), modulesFor(vti), runProgram);
-  const wrong = mismatch(vti, state);
+const checkVirtualInterface = async (
+  wanted: VirtualInterface,
+  runProgram: RunProgram,
+): Promise<CheckResult> => {
+  const state = await inspectInterface(wanted, runProgram);
+  const wrong = mismatch(wanted, state);
   if (wrong !== undefined) {
-    return result("virtual-interface", "failure", `IPSEC_VTI_KEY: ${wrong}`, {
+    return result("virtual-interface", "failure", `${variableOf(wanted)}: ${wrong}`, {
       hint: "run vnf-ipsec init with the same variables (in Kubernetes as an initContainer), or run --with-init",
-      details: { variable: "IPSEC_VTI_KEY" },
+      details: { variable: variableOf(wanted) },
     });
   }
-  const steps = planVirtualInterface(vti, state).filter(({ optional }) => optional !== true);
+  const steps = planVirtualInterface(wanted, state).filter(({ optional }) => optional !== true);
   if (steps.length === 0)
-    return result("virtual-interface", "ok", `${vti.name} is as it should be`, {
+    return result("virtual-interface", "ok", `${wanted.name} is as it should be`, {
       details: { mtu: state.link?.mtu },
     });
-  return result("virtual-interface", "warning", `${vti.name} is not as it should be: ${reasons(steps)}`, {
+  return result("virtual-interface", "warning", `${wanted.name} is not as it should be: ${reasons(steps)}`, {
     hint: commands(steps),
   });
 };

@@ -41,7 +41,7 @@ export const checkIncludes = (): Promise<readonly CheckResult[]> =>
 /** Tries the kernel with an ESP SA that vanishes at once, as `run` does. */
 export const checkDataplane = (
   wanted: Dataplane | "auto",
-  needsKernel: boolean,
+  needsKernel: string | undefined,
   runProgram: RunProgram,
 ): Promise<readonly CheckResult[]> =>
   attempted("dataplane", async () => {

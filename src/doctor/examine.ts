@@ -114,7 +114,9 @@ const measure = async (
   pairs: readonly Pair[],
   links: readonly Link[],
 ): Promise<readonly CheckResult[]> => {
-  const peerAddress = planned?.gateway.virtualInterfaces.flatMap(({ peerAddress: one }) => one ?? [])[0];
+  const peerAddress = planned?.gateway.virtualInterfaces.flatMap(({ addresses }) =>
+    addresses.flatMap(({ peer }) => peer ?? []),
+  )[0];
   const chosen = await chooseSweep(
     { status: look.status, target: target ?? peerAddress, pairs, links },
     runProgram,

@@ -1,4 +1,5 @@
 import type { Gateway } from "../gateway/gateway.ts";
+import { interfaceNames } from "../gateway/virtual-interface.ts";
 import { type Network, parseNetwork } from "../ipsec/network.ts";
 import type { GatewayStatus } from "../status/status-schema.ts";
 
@@ -15,11 +16,9 @@ export const protectedPairs = (
   gateway: Pick<Gateway, "connections" | "virtualInterfaces"> | undefined,
   status: GatewayStatus | undefined,
 ): readonly Pair[] => {
+  const interfaceName = interfaceNames(gateway?.virtualInterfaces ?? []);
   const planned = (gateway?.connections ?? []).flatMap(({ children }) =>
-    children.flatMap(({ localNetworks, remoteNetworks, mark }) => {
-      const virtual = gateway?.virtualInterfaces.find(({ key }) => key === mark)?.name;
-      return pairs(localNetworks, remoteNetworks, virtual);
-    }),
+    children.flatMap((child) => pairs(child.localNetworks, child.remoteNetworks, interfaceName(child))),
   );
   if (planned.length > 0) return planned;
   return (status?.connections ?? []).flatMap(({ children }) =>

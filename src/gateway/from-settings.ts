@@ -1,14 +1,15 @@
+import type { Address, InterfaceAddress } from "../ipsec/address.ts";
 import type { Network } from "../ipsec/network.ts";
 import type { Proposal } from "../ipsec/proposal.ts";
 import { usableWithIkev1 } from "../ipsec/proposal-checks.ts";
 import type { ConnectionSettings, Settings, Values } from "../settings/settings.ts";
 import type { ChildSa, Connection, Gateway, HostRoute } from "./gateway.ts";
-import { mtuFor, type VirtualInterface } from "./virtual-interface.ts";
+import { joinInterfaces, type LinkAddress, mtuFor, type VirtualInterface } from "./virtual-interface.ts";
 
 /** Builds the model from checked settings. */
 export const buildGateway = (settings: Settings): Gateway => ({
   connections: settings.connections.map(buildConnection),
-  virtualInterfaces: settings.tunnels.flatMap(buildVirtualInterface),
+  virtualInterfaces: joinInterfaces(settings.tunnels.flatMap(buildVirtualInterface)),
   hostRoutes: settings.tunnels.flatMap(buildHostRoutes),
   interfaces: settings.gateway.IPSEC_INTERFACES ?? [],
   debug: settings.gateway.DEBUG,
@@ -82,28 +83,53 @@ const buildChild = (
     proposals: offered(values, values.IPSEC_ESPCIPHER),
     lifetimeSeconds: values.IPSEC_LIFETIME,
     ...(values.IPSEC_VTI_KEY === undefined ? {} : { mark: values.IPSEC_VTI_KEY }),
+    ...(values.IPSEC_XFRM_IF_ID === undefined ? {} : { interfaceId: values.IPSEC_XFRM_IF_ID }),
     onTraffic: canInitiate && (start === "route" || start === "route,start"),
     atOnce: canInitiate && (start === "start" || start === "route,start"),
   };
 };
 
 const buildVirtualInterface = (values: Values): readonly VirtualInterface[] => {
-  const key = values.IPSEC_VTI_KEY;
-  if (key === undefined) return [];
+  const { IPSEC_VTI_KEY: key, IPSEC_XFRM_IF_ID: interfaceId } = values;
+  const { IPSEC_LOCALIP: local, IPSEC_REMOTEIP: remote } = values;
+  const shared = { peers: [remote], mtu: mtuOf(values) };
+  if (key !== undefined) {
+    const { IPSEC_VTI_IPADDR_LOCAL: address, IPSEC_VTI_IPADDR_PEER: peer } = values;
+    return [
+      {
+        kind: "vti",
+        name: `vti${key}`,
+        key,
+        local,
+        remote,
+        addresses: linkAddresses(address && [address], peer && [peer]),
+        routes: distinct(values.IPSEC_VTI_STATICROUTES ?? []),
+        ...shared,
+      },
+    ];
+  }
+  if (interfaceId === undefined) return [];
   return [
     {
-      kind: "vti",
-      name: `vti${key}`,
-      key,
-      local: values.IPSEC_LOCALIP,
-      remote: values.IPSEC_REMOTEIP,
-      ...(values.IPSEC_VTI_IPADDR_LOCAL === undefined ? {} : { address: values.IPSEC_VTI_IPADDR_LOCAL }),
-      ...(values.IPSEC_VTI_IPADDR_PEER === undefined ? {} : { peerAddress: values.IPSEC_VTI_IPADDR_PEER }),
-      routes: distinct(values.IPSEC_VTI_STATICROUTES ?? []),
-      mtu: mtuOf(values),
+      kind: "xfrm",
+      name: `xfrm${interfaceId}`,
+      interfaceId,
+      addresses: linkAddresses(values.IPSEC_XFRM_IPADDR_LOCAL, values.IPSEC_XFRM_IPADDR_PEER),
+      routes: distinct(values.IPSEC_XFRM_STATICROUTES ?? []),
+      ...shared,
     },
   ];
 };
+
+/** Each address with the peer's of its family. */
+const linkAddresses = (
+  locals: readonly InterfaceAddress[] = [],
+  peers: readonly Address[] = [],
+): readonly LinkAddress[] =>
+  locals.map((local) => {
+    const peer = peers.find(({ family }) => family === local.address.family);
+    return peer === undefined ? { local } : { local, peer };
+  });
 
 const mtuOf = (values: Values): number | undefined => {
   if (values.IPSEC_MTU === "off") return undefined;

@@ -32,7 +32,7 @@ export type Connection = {
   readonly rekeyMarginSeconds: number;
   /** Carry ESP in UDP even where no NAT is found (RFC 3948). */
   readonly forceUdp: boolean;
-  /** Follow a change of address (RFC 4555); not where a virtual interface fixes both ends. */
+  /** Follow a change of address (RFC 4555); not where a VTI fixes both ends. */
   readonly mobile: boolean;
   readonly deadPeer: {
     readonly action: "restart" | "trap" | "clear" | "none";
@@ -52,8 +52,10 @@ export type ChildSa = {
   readonly remoteNetworks: readonly Network[];
   readonly proposals: readonly Proposal[];
   readonly lifetimeSeconds: number;
-  /** Mark of its policies; packets over the virtual interface carry it. */
+  /** Mark of its policies; packets over its VTI carry it. */
   readonly mark?: number;
+  /** Identifier of its policies; packets over its XFRM interface have it. */
+  readonly interfaceId?: number;
   /** A packet for the remote networks brings it up. */
   readonly onTraffic: boolean;
   /** It comes up with the gateway, and again whenever it is down. */

@@ -3,19 +3,75 @@ import type { Network } from "../ipsec/network.ts";
 import type { Proposal } from "../ipsec/proposal.ts";
 import { largestInnerPacket } from "../ipsec/tunnel-overhead.ts";
 
-/** An interface whose packets are what the tunnel protects: a VTI, whose key is the mark of its policies. */
-export type VirtualInterface = {
+/** An interface whose packets are what tunnels protect. */
+export type VirtualInterface = Vti | XfrmInterface;
+
+/** One tunnel between two ends. Its key is the mark of the policies. */
+export type Vti = Shared & {
   readonly kind: "vti";
-  readonly name: string;
   readonly key: number;
   readonly local: Endpoint;
   readonly remote: Endpoint;
-  readonly address?: InterfaceAddress;
-  readonly peerAddress?: Address;
+};
+
+/** The tunnels whose policies have its identifier, of either family and to any number of peers. */
+export type XfrmInterface = Shared & { readonly kind: "xfrm"; readonly interfaceId: number };
+
+type Shared = {
+  readonly name: string;
+  readonly addresses: readonly LinkAddress[];
   readonly routes: readonly Network[];
-  /** Of the interface; `undefined` leaves what the kernel chose. */
+  /** The peers behind it, whose own addresses must not be looked for there. */
+  readonly peers: readonly Endpoint[];
+  /** `undefined` leaves what the kernel chose. */
   readonly mtu: number | undefined;
 };
+
+/** An address of the interface, perhaps with the one at its other end. */
+export type LinkAddress = { readonly local: InterfaceAddress; readonly peer?: Address };
+
+/** Tells the name of the interface that the packets of a CHILD SA pass; none where its policies take them from all. */
+export const interfaceNames = (
+  interfaces: readonly VirtualInterface[],
+): ((child: Tie | undefined) => string | undefined) => {
+  const names = new Map(
+    interfaces.map((one) => [
+      one.kind === "vti" ? tieText({ mark: one.key }) : tieText({ interfaceId: one.interfaceId }),
+      one.name,
+    ]),
+  );
+  return (child) => (child === undefined ? undefined : names.get(tieText(child)));
+};
+
+/** What of a CHILD SA ties it to an interface. */
+type Tie = { readonly mark?: number; readonly interfaceId?: number };
+
+const tieText = ({ mark, interfaceId }: Tie): string => `${mark} ${interfaceId}`;
+
+/**
+ * Those of one name as one, which has all their addresses, routes and peers, and the smallest MTU. The settings have
+ * made sure that they do not contradict each other.
+ */
+export const joinInterfaces = (interfaces: readonly VirtualInterface[]): readonly VirtualInterface[] => {
+  const joined = new Map<string, VirtualInterface>();
+  for (const one of interfaces) {
+    const other = joined.get(one.name);
+    joined.set(one.name, other === undefined ? one : join(other, one));
+  }
+  return [...joined.values()];
+};
+
+const join = (one: VirtualInterface, other: VirtualInterface): VirtualInterface => ({
+  ...one,
+  addresses: distinct([...one.addresses, ...other.addresses]),
+  routes: distinct([...one.routes, ...other.routes]),
+  peers: distinct([...one.peers, ...other.peers]),
+  mtu: one.mtu === undefined || other.mtu === undefined ? one.mtu : Math.min(one.mtu, other.mtu),
+});
+
+const distinct = <Thing>(things: readonly Thing[]): readonly Thing[] => [
+  ...new Map(things.map((thing) => [JSON.stringify(thing), thing])).values(),
+];
 
 /**
  * The MTU of an interface whose packets go through these proposals over a path of 1500 bytes, so that none has to

@@ -85,7 +85,7 @@ const remedyFor = (reason: string, argv: Argv): string => {
     return `/proc/sys is closed to this container: start it with --sysctl net.ipv4.conf.default.${setting}, or run init --privileged before it (initContainer)`;
   }
   if (/Unknown device type|not supported/i.test(reason)) {
-    return "the kernel has no such interface: load its module on the host (modprobe ip_vti or ip6_vti), or mount /lib/modules and run init --privileged";
+    return "the kernel has no such interface: load its module on the host (modprobe ip_vti, ip6_vti or xfrm_interface), or mount /lib/modules and run init --privileged";
   }
   if (/not permitted|permission/i.test(reason)) return "run with the capability NET_ADMIN, or --privileged";
   if (/ENOENT|not found|No such file/i.test(reason)) return `install ${program}`;

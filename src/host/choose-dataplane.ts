@@ -15,7 +15,8 @@ export type ChosenDataplane = {
  */
 export const chooseDataplane = async (
   wanted: Dataplane | "auto",
-  needsKernel: boolean,
+  /** The variable, if any, that cannot do without the kernel. */
+  needsKernel: string | undefined,
   runProgram: RunProgram,
 ): Promise<ChosenDataplane> => {
   if (wanted === "userspace") {
@@ -41,7 +42,8 @@ export const chooseDataplane = async (
     "load the modules esp4 and xfrm_user (mount /lib/modules and run init --privileged, or modprobe them on the host)";
   if (wanted === "kernel")
     throw unavailable(`IPSEC_DATAPLANE=kernel cannot be had: ${kernelTrouble}`, remedy);
-  if (needsKernel) throw unavailable(`IPSEC_VTI_KEY needs ESP in the kernel: ${kernelTrouble}`, remedy);
+  if (needsKernel !== undefined)
+    throw unavailable(`${needsKernel} needs ESP in the kernel: ${kernelTrouble}`, remedy);
   const trouble = userspaceTrouble();
   if (trouble !== undefined) {
     throw unavailable(

@@ -52,15 +52,16 @@ export const undoEverything = async (effects: Effects): Promise<void> => {
 /**
  * DISCARD policies (RFC 4301 §4.4.1) of a priority below all of charon's. The kernel holds one policy for each selector and mark, so
  * charon's would replace ours and leave nothing when it goes. Hence two of ours, for packets with and without the lowest
- * bit in their mark: every packet fits one, and neither is charon's. A connection with a mark of its own needs none: its
- * packets go to a virtual interface, which sends nothing without a policy (net/ipv4/ip_vti.c, vti_xmit).
+ * bit in their mark: every packet fits one, and neither is charon's. A connection with a virtual interface needs none: what
+ * is routed there is not sent without an SA (net/ipv4/ip_vti.c, vti_xmit; net/xfrm/xfrm_interface_core.c, xfrmi_xmit2),
+ * and what is not is not protected, often everything else that the host sends.
  */
 export const planDiscardPolicies = (dataplane: Dataplane, gateway: Gateway): readonly Step[] => {
   // ESP in user space takes its packets by routes, after they have passed the kernel's policies.
   if (dataplane === "userspace") return [];
   const pairs = gateway.connections.flatMap(({ children }) =>
     children
-      .filter(({ mark }) => mark === undefined)
+      .filter(({ mark, interfaceId }) => mark === undefined && interfaceId === undefined)
       .flatMap(({ localNetworks, remoteNetworks }) =>
         localNetworks.flatMap((local) =>
           remoteNetworks

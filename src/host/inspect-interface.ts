@@ -1,6 +1,11 @@
 import { existsSync } from "node:fs";
+import type { VirtualInterface } from "../gateway/virtual-interface.ts";
 import { readSysctl } from "./host-checks.ts";
+import { inspectHost, type Route } from "./inspect.ts";
+import { takesPeers } from "./interface-routes.ts";
+import { sysctlsFor } from "./interface-settings.ts";
 import type { RunProgram } from "./run-program.ts";
+import { modulesFor } from "./virtual-link.ts";
 
 /** What is there of an interface; see ip-link(8), ip-address(8) and the kernel's ip-sysctl documentation. */
 export type InterfaceState = {
@@ -13,11 +18,17 @@ export type InterfaceState = {
   /** Values below /proc/sys by name with slashes; absent ones could not be read. */
   readonly sysctls: ReadonlyMap<string, string>;
   readonly modules: ReadonlySet<string>;
+  /** All of the main table, where the way to a peer depends on them. */
+  readonly mainRoutes?: readonly Route[];
 };
 
 export type LinkState = {
-  /** `vti`, `vti6`, …; empty for other kinds. */
+  /** `vti`, `vti6`, `xfrm`, …; empty for other kinds. */
   readonly kind: string;
+  /** Of an XFRM interface. */
+  readonly interfaceId?: number;
+  /** The one below an XFRM interface. */
+  readonly device?: string;
   readonly local: string;
   readonly remote: string;
   readonly inputKey: number;
@@ -35,19 +46,22 @@ export type RouteState = {
   readonly words?: readonly string[];
 };
 
+/** What is there of the interface that is wanted, and of what it depends on. */
 export const inspectInterface = async (
-  name: string,
-  sysctls: readonly string[],
-  modules: readonly string[],
+  wanted: VirtualInterface,
   runProgram: RunProgram,
 ): Promise<InterfaceState> => {
-  const [links, addresses, routes, routes6] = await Promise.all([
+  const { name } = wanted;
+  const [links, addresses, routes4, routes6] = await Promise.all([
     ipJson<readonly IpLink[]>(runProgram, ["-details", "link", "show", "dev", name]),
     ipJson<readonly IpAddresses[]>(runProgram, ["address", "show", "dev", name]),
     ipJson<readonly IpRoute[]>(runProgram, ["-4", "route", "show", "table", "main", "dev", name]),
     ipJson<readonly IpRoute[]>(runProgram, ["-6", "route", "show", "table", "main", "dev", name]),
   ]);
   const link = links?.[0];
+  const routes = [...routeStates(routes4, "0.0.0.0/0"), ...routeStates(routes6, "::/0")];
+  const present = routes.map(({ destination }) => destination);
+  const host = takesPeers(wanted, present) ? await inspectHost(runProgram) : undefined;
   return {
     ...(link === undefined ? {} : { link: linkState(link) }),
     addresses: (addresses?.[0]?.addr_info ?? []).map((address) => ({
@@ -55,20 +69,23 @@ export const inspectInterface = async (
       ...(address.address === undefined ? {} : { peer: address.address }),
       prefixLength: address.prefixlen,
     })),
-    routes: [...routeStates(routes, "0.0.0.0/0"), ...routeStates(routes6, "::/0")],
+    routes,
     sysctls: new Map(
-      sysctls.flatMap((name) => {
-        const value = readSysctl(name);
-        return value === undefined ? [] : [[name, value] as const];
+      sysctlsFor(wanted).flatMap((setting) => {
+        const value = readSysctl(setting);
+        return value === undefined ? [] : [[setting, value] as const];
       }),
     ),
-    modules: new Set(modules.filter(isPresent)),
+    modules: new Set(modulesFor(wanted).filter(isPresent)),
+    ...(host === undefined ? {} : { mainRoutes: host.mainRoutes }),
   };
 };
 
 type IpLink = {
   readonly mtu: number;
   readonly flags: readonly string[];
+  /** The device below; null for none. */
+  readonly link?: string | null;
   readonly linkinfo?: {
     readonly info_kind?: string;
     readonly info_data?: {
@@ -76,6 +93,7 @@ type IpLink = {
       readonly remote?: string;
       readonly ikey?: string;
       readonly okey?: string;
+      readonly if_id?: string;
     };
   };
 };
@@ -117,8 +135,10 @@ const ipJson = async <T>(runProgram: RunProgram, words: readonly string[]): Prom
   return exitCode === 0 && stdout !== "" ? (JSON.parse(stdout) as T) : undefined;
 };
 
-const linkState = ({ mtu, flags, linkinfo }: IpLink): LinkState => ({
+const linkState = ({ mtu, flags, link, linkinfo }: IpLink): LinkState => ({
   kind: linkinfo?.info_kind ?? "",
+  ...(linkinfo?.info_data?.if_id === undefined ? {} : { interfaceId: Number(linkinfo.info_data.if_id) }),
+  ...(typeof link === "string" ? { device: link } : {}),
   local: linkinfo?.info_data?.local ?? "",
   remote: linkinfo?.info_data?.remote ?? "",
   inputKey: keyNumber(linkinfo?.info_data?.ikey),

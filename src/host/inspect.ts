@@ -9,6 +9,11 @@ export type Route = {
   readonly gateway?: string;
   readonly device?: string;
   readonly source?: string;
+  readonly metric?: number;
+  /** Who made it: a name or number of rtnetlink(7); absent for whoever said nothing. */
+  readonly protocol?: string;
+  /** The gateway counts as directly reachable, though no address says so. */
+  readonly isOnLink?: true;
 };
 
 /** What the host is like before anything is changed. */
@@ -29,18 +34,28 @@ export const inspectHost = async (runProgram: RunProgram): Promise<HostState> =>
   return { mainRoutes: routes.flat() };
 };
 
-type IpRoute = {
+type IpHop = { readonly gateway?: string; readonly dev?: string; readonly flags?: readonly string[] };
+
+type IpRoute = IpHop & {
   readonly dst?: string;
-  readonly gateway?: string;
-  readonly dev?: string;
   readonly prefsrc?: string;
+  readonly metric?: number;
+  readonly protocol?: string;
+  /** Of a route that has several. */
+  readonly nexthops?: readonly IpHop[];
 };
 
 const parseRoutes = (json: string, family: AddressFamily): readonly Route[] =>
-  (JSON.parse(json === "" ? "[]" : json) as readonly IpRoute[]).map((route) => ({
-    family,
-    destination: route.dst ?? "default",
-    ...(route.gateway === undefined ? {} : { gateway: route.gateway }),
-    ...(route.dev === undefined ? {} : { device: route.dev }),
-    ...(route.prefsrc === undefined ? {} : { source: route.prefsrc }),
-  }));
+  (JSON.parse(json === "" ? "[]" : json) as readonly IpRoute[]).map((route) => {
+    const { gateway, dev, flags } = route.nexthops?.[0] ?? route;
+    return {
+      family,
+      destination: route.dst ?? "default",
+      ...(gateway === undefined ? {} : { gateway }),
+      ...(dev === undefined ? {} : { device: dev }),
+      ...(route.prefsrc === undefined ? {} : { source: route.prefsrc }),
+      ...(route.metric === undefined ? {} : { metric: route.metric }),
+      ...(route.protocol === undefined ? {} : { protocol: route.protocol }),
+      ...(flags?.includes("onlink") ? { isOnLink: true } : {}),
+    };
+  });

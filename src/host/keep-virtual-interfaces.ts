@@ -3,10 +3,10 @@ import { createInterface } from "node:readline";
 import { exitCodes, Failure, type Problem } from "../failure.ts";
 import type { VirtualInterface } from "../gateway/virtual-interface.ts";
 import { applySteps, type Effects } from "./apply.ts";
-import { type InterfaceState, inspectInterface } from "./inspect-interface.ts";
-import { mismatch, modulesFor, planVirtualInterface, sysctlsFor } from "./plan-virtual-interface.ts";
-import type { RunProgram } from "./run-program.ts";
+import { inspectInterface } from "./inspect-interface.ts";
+import { mismatch, planVirtualInterface } from "./plan-virtual-interface.ts";
 import type { Step } from "./step.ts";
+import { variableOf } from "./virtual-link.ts";
 
 /** Makes what is missing of the interfaces; returns how many changes that took. */
 export const makeVirtualInterfaces = async (
@@ -18,30 +18,29 @@ export const makeVirtualInterfaces = async (
   return steps.length;
 };
 
-/** Throws unless the interfaces are there, with the wanted ends and keys: `init` has not run, or for another tunnel. */
+/** Throws unless the interfaces are there, as they are wanted: `init` has not run, or for another tunnel. */
 export const requireVirtualInterfaces = async (
   interfaces: readonly VirtualInterface[],
   { runProgram }: Pick<Effects, "runProgram">,
 ): Promise<void> => {
   const problems: Problem[] = [];
-  for (const vti of interfaces) {
-    const message = mismatch(vti, await look(vti, runProgram));
+  for (const wanted of interfaces) {
+    const message = mismatch(wanted, await inspectInterface(wanted, runProgram));
     const hint =
       "run vnf-ipsec init with the same variables first (in Kubernetes as an initContainer), or run --with-init";
-    if (message !== undefined)
-      problems.push({ variable: "IPSEC_VTI_KEY", message: `IPSEC_VTI_KEY: ${message}`, hint });
+    const variable = variableOf(wanted);
+    if (message !== undefined) problems.push({ variable, message: `${variable}: ${message}`, hint });
   }
   if (problems.length > 0) throw new Failure(problems, exitCodes.unavailable);
 };
-
-const look = (vti: VirtualInterface, runProgram: RunProgram): Promise<InterfaceState> =>
-  inspectInterface(vti.name, sysctlsFor(vti), modulesFor(vti), runProgram);
 
 const planAll = async (
   interfaces: readonly VirtualInterface[],
   { runProgram }: Pick<Effects, "runProgram">,
 ): Promise<readonly Step[]> => {
-  const steps = interfaces.map(async (vti) => planVirtualInterface(vti, await look(vti, runProgram)));
+  const steps = interfaces.map(async (wanted) =>
+    planVirtualInterface(wanted, await inspectInterface(wanted, runProgram)),
+  );
   return (await Promise.all(steps)).flat();
 };
 

@@ -78,11 +78,13 @@ const policyLeftovers = (text: string, gateway: Gateway): readonly Argv[] => {
     if (direction === undefined || !from.ok || !to.ok || template === null || template[3] === "0") return [];
     if (!isOurs(from.value.network, to.value.network)) return [];
     const mark = /\bmark (\S+)\/(\S+)/.exec(entry);
+    const interfaceId = /\bif_id (\S+)/.exec(entry);
     const [, tunnelSource = "", tunnelDestination = "", reqid = ""] = template;
     return [
       [
         ...(["ip", "xfrm", "policy", "delete", "src", source, "dst", destination, "dir", direction] as const),
         ...(mark === null ? [] : ["mark", mark[1] as string, "mask", mark[2] as string]),
+        ...(interfaceId === null ? [] : ["if_id", interfaceId[1] as string]),
       ],
       [
         ...(["ip", "xfrm", "state", "deleteall", "src", tunnelSource, "dst", tunnelDestination] as const),

@@ -1,5 +1,6 @@
 import { exitCodes, Failure } from "../failure.ts";
 import type { HostRoute } from "../gateway/gateway.ts";
+import type { AddressFamily } from "../ipsec/address.ts";
 import type { HostState, Route } from "./inspect.ts";
 import { iprouteDestination } from "./iproute-destination.ts";
 import type { Argv, Step } from "./step.ts";
@@ -31,13 +32,16 @@ export const hostRouteCommand = (route: HostRoute): Argv => [
   "ip",
   "route",
   "add",
-  ...routeArguments(route, {
-    family: route.network.family,
-    destination: "default",
-    gateway: "DEFAULT_GATEWAY",
-    device: "ITS_INTERFACE",
-  }),
+  ...routeArguments(route, someDefaultRoute(route.network.family)),
 ];
+
+/** In the place of the one that is looked up when a command runs. */
+export const someDefaultRoute = (family: AddressFamily): Route => ({
+  family,
+  destination: "default",
+  gateway: "DEFAULT_GATEWAY",
+  device: "ITS_INTERFACE",
+});
 
 /** The network whose route such a command takes back; undefined for other commands. */
 export const hostRouteUndo = ([program, object, verb, network]: Argv): string | undefined =>

@@ -223,7 +223,7 @@ const table = {
   "policy-refused": {
     scope: "child",
     severity: "error",
-    variables: ["IPSEC_LOCALNET", "IPSEC_REMOTENET", "IPSEC_VTI_KEY"],
+    variables: ["IPSEC_LOCALNET", "IPSEC_REMOTENET", "IPSEC_VTI_KEY", "IPSEC_XFRM_IF_ID"],
     meaning: "the kernel refused the IPsec policies, as a rule because another connection has the same ones",
     remedy: "give each connection its own networks or mark; `ip xfrm policy` shows what is there",
   },

@@ -28,12 +28,17 @@ export type CheckedSchema<T> = z.ZodMiniType<Checked<T>, string>;
 
 /** The same for a parser that has one problem at most and no warnings. */
 export const checkedByResult = <T>(parse: (text: string) => Result<T>): CheckedSchema<T> =>
-  checkedBy((text) => {
+  checkedBy(parsedBy(parse));
+
+/** What such a parser returns, as the others do. */
+export const parsedBy =
+  <T>(parse: (text: string) => Result<T>) =>
+  (text: string): Parsed<T> => {
     const result = parse(text);
     return result.ok
       ? { ok: true, value: result.value, warnings: [] }
       : { ok: false, problems: [result.problem], warnings: [] };
-  });
+  };
 
 /** Checks every item of a comma-separated list; all bad items are reported together. */
 export const listOf =

@@ -9,8 +9,9 @@ import {
 } from "../ipsec/proposal-checks.ts";
 import type { Purpose, Values } from "./settings.ts";
 import { definitionOf, type VariableName } from "./variables.ts";
+import { checkXfrmInterface } from "./xfrm-checks.ts";
 
-type Context = {
+export type Context = {
   readonly purpose: Purpose;
   readonly isGiven: (name: VariableName) => boolean;
   /** Whether the variable alone was refused already, so that it is not reported twice. */
@@ -19,7 +20,7 @@ type Context = {
 
 type Problems = { readonly errors: readonly Problem[]; readonly warnings: readonly Problem[] };
 
-type Collector = {
+export type Collector = {
   readonly error: (variables: readonly VariableName[], message: string, hint: string) => void;
   readonly warn: (variables: readonly VariableName[], message: string, hint: string) => void;
 };
@@ -35,6 +36,7 @@ export const crossChecks = (values: Values, context: Context): Problems => {
       warnings.push({ variable: names.join(", "), message, hint }),
   };
   checkVirtualInterface(values, context, collect);
+  checkXfrmInterface(values, context, collect);
   if (context.purpose === "init") return { errors, warnings };
   checkHostRoutes(values, context, collect);
   if (values.IPSEC_USE_MANUAL_CONFIG) return { errors, warnings };
@@ -138,7 +140,8 @@ const checkFamilies = (values: Values, { error }: Collector): void => {
 };
 
 const checkNetworks = (values: Values, { error }: Collector): void => {
-  const { IPSEC_LOCALNET: local, IPSEC_REMOTENET: remote, IPSEC_VTI_KEY: key } = values;
+  const { IPSEC_LOCALNET: local, IPSEC_REMOTENET: remote } = values;
+  const key = values.IPSEC_VTI_KEY ?? values.IPSEC_XFRM_IF_ID;
   if (local === undefined || remote === undefined) return;
   if (!local.some((one) => remote.some((other) => one.family === other.family))) {
     error(
@@ -152,7 +155,7 @@ const checkNetworks = (values: Values, { error }: Collector): void => {
     error(
       ["IPSEC_REMOTENET"],
       `IPSEC_REMOTENET=${everything.text} without a virtual interface would send everything, this host's own traffic too, into the tunnel`,
-      "set IPSEC_VTI_KEY and route over the interface with IPSEC_VTI_STATICROUTES, or name the peer's networks",
+      "set IPSEC_XFRM_IF_ID or IPSEC_VTI_KEY and route over the interface with IPSEC_XFRM_STATICROUTES or IPSEC_VTI_STATICROUTES, or name the peer's networks",
     );
     return;
   }

@@ -2,8 +2,10 @@ import { type Place, type Problem, placeText } from "../failure.ts";
 import { endpointText } from "../ipsec/address.ts";
 import { identityOfEndpoint } from "../ipsec/identity.ts";
 import type { Purpose, Values } from "./settings.ts";
+import { checkSharedInterfaces } from "./shared-interface-checks.ts";
 import { findSharedNetworks } from "./shared-networks.ts";
 import type { VariableName } from "./variables.ts";
+import { virtualInterfaceVariable } from "./virtual-interface-variable.ts";
 
 /** A connection of a file. Of the values those that failed their checks are missing. */
 export type NamedConnection = { readonly name: string; readonly place: Place; readonly values: Values };
@@ -17,7 +19,12 @@ export const crossConnectionChecks = (
     purpose === "init" ? [] : connections.filter(({ values }) => !values.IPSEC_USE_MANUAL_CONFIG);
   const networks = networkChecks(rendered);
   return {
-    errors: [...interfaceChecks(connections), ...keyChecks(rendered), ...networks.errors],
+    errors: [
+      ...interfaceChecks(connections),
+      ...checkSharedInterfaces(connections.map(({ values }) => values)),
+      ...keyChecks(rendered),
+      ...networks.errors,
+    ],
     warnings: networks.warnings,
   };
 };
@@ -119,8 +126,9 @@ const sameBytes = ({ IPSEC_PSK: one }: Values, { IPSEC_PSK: other }: Values): bo
 /** Without virtual interfaces the networks alone decide which tunnel a packet takes. */
 const networkChecks = (connections: readonly NamedConnection[]): Problems => {
   const claims = connections.flatMap((owner) => {
-    const { IPSEC_LOCALNET: locals, IPSEC_REMOTENET: remotes, IPSEC_VTI_KEY: key } = owner.values;
-    return key === undefined && locals && remotes ? [{ owner, locals, remotes }] : [];
+    const { IPSEC_LOCALNET: locals, IPSEC_REMOTENET: remotes } = owner.values;
+    const isRouted = virtualInterfaceVariable(owner.values) !== undefined;
+    return !isRouted && locals && remotes ? [{ owner, locals, remotes }] : [];
   });
   const { pairs, enclosures } = findSharedNetworks(claims);
   return {

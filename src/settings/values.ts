@@ -1,11 +1,11 @@
 import { invalid, type Problem, quoted, type Result, valid } from "../failure.ts";
-import { parseAddress } from "../ipsec/address.ts";
+import { type AddressFamily, parseAddress } from "../ipsec/address.ts";
 import { parseDuration } from "../ipsec/duration.ts";
 import { type Network, parseNetwork } from "../ipsec/network.ts";
 import { type Proposal, parseProposals } from "../ipsec/proposal.ts";
 import type { Protocol } from "../ipsec/proposal-rules.ts";
 import { type Secret, secret } from "../secret.ts";
-import type { Parsed } from "./checked.ts";
+import { listOf, type Parsed, parsedBy } from "./checked.ts";
 
 const booleans: ReadonlyMap<string, boolean> = new Map([
   ["yes", true],
@@ -99,7 +99,7 @@ export const parseLifetime = (text: string): Result<number> =>
 export const parseInterval = (text: string): Result<number> =>
   parseDuration(text, { minimumSeconds: 1, maximumSeconds: 3600 });
 
-/** Key of a VTI, which is also the mark of its CHILD SAs: 1 to 2³²−1. */
+/** Key of a VTI, which is also the mark of its CHILD SAs, or identifier of an XFRM interface: 1 to 2³²−1. */
 export const parseKey = (text: string): Result<number> => {
   const key = /^(?:0x[0-9a-f]{1,8}|[1-9]\d{0,9})$/i.test(text) ? Number(text) : 0;
   return key >= 1 && key <= 0xffff_ffff
@@ -108,6 +108,20 @@ export const parseKey = (text: string): Result<number> => {
         `${quoted(text)} is not a number from 1 to 4294967295`,
         "decimal or hexadecimal, for example 42 or 0x2a",
       );
+};
+
+/** Reads a list of addresses, not more than one of IPv4 and one of IPv6. */
+export const oneOfEachFamily = <T>(
+  parseOne: (text: string) => Result<T>,
+  familyOf: (one: T) => AddressFamily,
+): ((text: string) => Parsed<readonly T[]>) => {
+  const parse = listOf(parsedBy(parseOne));
+  return (text) => {
+    const parsed = parse(text);
+    if (!parsed.ok || new Set(parsed.value.map(familyOf)).size === parsed.value.length) return parsed;
+    const message = `${quoted(text)} has several addresses of one family`;
+    return { ok: false, problems: [{ message, hint: "one of IPv4 and one of IPv6" }], warnings: [] };
+  };
 };
 
 /** MTU of the virtual interface: `auto` computes it, `off` leaves the kernel's. */

@@ -7,6 +7,7 @@ import {
 import { parseIdentity } from "../ipsec/identity.ts";
 import { type CheckedSchema, checkedBy, checkedByResult, listOf } from "./checked.ts";
 import {
+  oneOfEachFamily,
   parseBoolean,
   parseConnectionName,
   parseInterfaceName,
@@ -33,6 +34,7 @@ export const groups = [
   "Bringing the tunnel up",
   "The host",
   "Virtual interface (VTI)",
+  "Virtual interface (XFRM)",
   "Manual configuration",
   "Health and metrics",
   "Logging",
@@ -352,6 +354,37 @@ export const variables = {
     example: "1400",
     default: "auto",
     schema: checkedByResult(parseMtu),
+  }),
+
+  IPSEC_XFRM_IF_ID: variable({
+    group: "Virtual interface (XFRM)",
+    values: "`1` to `4294967295`, decimal or `0x…`",
+    meaning:
+      "Makes `init` create the XFRM interface `xfrm<id>`, and `run` tie the tunnel to it. Unlike a VTI it takes IPv4 and IPv6, and tunnels to several peers. Needs `IPSEC_BACKEND=swanctl`.",
+    example: "42",
+    schema: checkedByResult(parseKey),
+  }),
+  IPSEC_XFRM_STATICROUTES: variable({
+    group: "Virtual interface (XFRM)",
+    values: "comma-separated networks (CIDR)",
+    meaning:
+      "Routes over the XFRM interface. Where they would take the peer's own address, it gets a route around.",
+    example: "10.2.0.0/16,2001:db8:2::/48",
+    schema: checkedBy(listOf(parseNetworkItem)),
+  }),
+  IPSEC_XFRM_IPADDR_LOCAL: variable({
+    group: "Virtual interface (XFRM)",
+    values: "address, or address/length; one of each family, comma-separated",
+    meaning: "Addresses of the XFRM interface.",
+    example: "169.254.10.1,fd00:42::1",
+    schema: checkedBy(oneOfEachFamily(parseInterfaceAddress, ({ address }) => address.family)),
+  }),
+  IPSEC_XFRM_IPADDR_PEER: variable({
+    group: "Virtual interface (XFRM)",
+    values: "address; one of each family, comma-separated",
+    meaning: "Addresses of the peer's virtual interface; each needs one in `IPSEC_XFRM_IPADDR_LOCAL`.",
+    example: "169.254.10.2,fd00:42::2",
+    schema: checkedBy(oneOfEachFamily(parseAddress, ({ family }) => family)),
   }),
 
   IPSEC_USE_MANUAL_CONFIG: variable({

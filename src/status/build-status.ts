@@ -1,4 +1,5 @@
 import type { Gateway } from "../gateway/gateway.ts";
+import { interfaceNames } from "../gateway/virtual-interface.ts";
 import { endpointText } from "../ipsec/address.ts";
 import type { Finding } from "../observe/diagnostician.ts";
 import {
@@ -54,7 +55,7 @@ export const buildStatus = (observed: Observed): GatewayStatus => {
   const known: Known = {
     ...observed,
     loadedChildren: new Set(observed.loaded.flatMap(({ children }) => children.map(({ name }) => name))),
-    interfaces: new Map(observed.gateway.virtualInterfaces.map(({ key, name }) => [key, name])),
+    interfaceName: interfaceNames(observed.gateway.virtualInterfaces),
   };
   const connections = views.map((view) => buildConnection(view, known));
   const reasons = reasonsAgainst(observed, connections, failures);
@@ -96,8 +97,7 @@ export const isLive = ({ state, since }: Observed["daemon"], now: number): boole
 type Known = Observed & {
   /** Names of the CHILD SAs that are loaded. */
   readonly loadedChildren: ReadonlySet<string>;
-  /** Names of the virtual interfaces by their keys. */
-  readonly interfaces: ReadonlyMap<number, string>;
+  readonly interfaceName: ReturnType<typeof interfaceNames>;
 };
 
 type ConnectionStatus = GatewayStatus["connections"][number];
@@ -139,7 +139,7 @@ const buildChild = (
   view: ConnectionView,
   known: Known,
 ): ChildStatus => {
-  const { ledger, now, interfaces } = known;
+  const { ledger, now, interfaceName } = known;
   const installed = view.sas.flatMap(({ children }) =>
     children.filter((sa) => sa.name === child.name && isInstalled(sa)),
   );
@@ -154,7 +154,7 @@ const buildChild = (
     ...(since === undefined || isUp !== (state === "up") ? {} : { since: iso(since) }),
     localNetworks: [...(sa?.localNetworks ?? child.localNetworks)],
     remoteNetworks: [...(sa?.remoteNetworks ?? child.remoteNetworks)],
-    ...present({ interface: interfaces.get(configured?.mark ?? Number.NaN) }),
+    ...present({ interface: interfaceName(configured) }),
     traffic,
     ups,
     rekeys,

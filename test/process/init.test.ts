@@ -74,8 +74,8 @@ test("init makes modules, link, address and routes where nothing is there, and e
     [
       "ip link add vti42 type vti local 192.0.2.1 remote 192.0.2.2 key 42",
       "ip link set dev vti42 mtu 1422",
-      "ip address add 169.254.10.1 peer 169.254.10.2 dev vti42",
       "ip link set dev vti42 up",
+      "ip address add 169.254.10.1 peer 169.254.10.2 dev vti42",
       "ip route add 10.2.0.0/16 dev vti42",
       "ip route add 10.3.0.0/16 dev vti42",
     ],
@@ -177,7 +177,7 @@ test("an interface with another key is removed and made anew, and made as it was
   ]);
 });
 
-test("without IPSEC_VTI_KEY there is nothing to make: a warning names it, and the end is 0", async () => {
+test("without a virtual interface there is nothing to make: a warning names its variables, and the end is 0", async () => {
   await using stage = await openStage(scripts);
   const { exitCode, process } = await init(stage, {
     IPSEC_VTI_KEY: "",
@@ -188,7 +188,7 @@ test("without IPSEC_VTI_KEY there is nothing to make: a warning names it, and th
   assert.equal(exitCode, 0, process.output());
   const record = process.records().find(({ event }) => event === "initialised");
   assert.equal(record?.["level"], "warn");
-  assert.deepEqual(record?.["variables"], ["IPSEC_VTI_KEY"]);
+  assert.deepEqual(record?.["variables"], ["IPSEC_VTI_KEY", "IPSEC_XFRM_IF_ID"]);
   assert.deepEqual(await stage.calls(), []);
 });
 

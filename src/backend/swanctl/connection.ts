@@ -46,4 +46,7 @@ const childOf = (child: ChildSa, { rekeyMarginSeconds, deadPeer }: Connection) =
   // What comes up at once is initiated by the supervisor: charon would begin all of a thousand together.
   start_action: child.onTraffic ? "trap" : "none",
   ...(child.mark === undefined ? {} : { mark_in: String(child.mark), mark_out: String(child.mark) }),
+  ...(child.interfaceId === undefined
+    ? {}
+    : { if_id_in: String(child.interfaceId), if_id_out: String(child.interfaceId) }),
 });

@@ -1,19 +1,19 @@
 // with either backend
 // limit: 300 seconds
 import assert from "node:assert/strict";
-import { readFileSync } from "node:fs";
 import process from "node:process";
 import { test } from "node:test";
 import { createLab } from "../../support/lab.ts";
 import { stop } from "../../support/our-gateway.ts";
-import { repository } from "../../support/repository.ts";
 import type { Site } from "../../support/site.ts";
+import { readHubPage } from "./hub-page.ts";
 import { isPatientlyReady, patience } from "./patience.ts";
 
 process.env.VNF_IPSEC_COMMAND = "node dist/vnf-ipsec";
 
 test("the page on virtual interfaces makes two VTIs to two peers, each with the packets of its own tunnel", async () => {
-  const { files, commands } = readPage();
+  const { files, commands } = readHubPage("Two peers with VTIs");
+  assert.equal(files.length, 4);
   await using lab = await createLab({ router: true, venus: {} });
   const { moon, sun, venus } = lab;
   const peers = [
@@ -54,38 +54,6 @@ test("the page on virtual interfaces makes two VTIs to two peers, each with the 
   for (const { words } of removals) await moon.run(words);
   assert.doesNotMatch(await moon.run(["ip", "link"]), /vti4/);
 });
-
-type Command = {
-  readonly environment: Readonly<Record<string, string>>;
-  readonly words: readonly [string, ...string[]];
-};
-
-/** What docs/virtual-interfaces.md writes, as path and content, and the commands that it gives. */
-const readPage = (): { files: readonly (readonly [string, string])[]; commands: readonly Command[] } => {
-  const page = readFileSync(`${repository}/docs/virtual-interfaces.md`, "utf8");
-  const blocks = [...page.matchAll(/^(\S.*)\n\n((?: {4}.*\n|\n(?= {4}))+)/gm)].map(
-    ([, before = "", block = ""]) => [before, block.replace(/^ {4}/gm, "")] as const,
-  );
-  const files = blocks.flatMap(([before, content]) => {
-    const path = /`(\/etc\/[^`]+)`[^`]*:$/.exec(before)?.[1];
-    return path === undefined ? [] : [[path, content] as const];
-  });
-  const commands = blocks
-    .filter(([before]) => !files.some(([path]) => before.includes(path)))
-    .flatMap(([, block]) => block.trim().split("\n").map(parseCommand));
-  assert.equal(files.length, 4);
-  return { files, commands };
-};
-
-const parseCommand = (line: string): Command => {
-  const words = line.split(" ");
-  const assignments = words.filter((word) => /^[A-Z_]+=/.test(word));
-  const [program = "", ...rest] = words.slice(assignments.length);
-  return {
-    environment: Object.fromEntries(assignments.map((word) => word.split("=") as [string, string])),
-    words: [program, ...rest],
-  };
-};
 
 /** Packets that came in over each device. */
 const passed = async (site: Site): Promise<ReadonlyMap<string, number>> => {

@@ -3,14 +3,19 @@ import { test } from "node:test";
 import { onDataplane } from "../../../src/gateway/dataplane.ts";
 import { buildGateway } from "../../../src/gateway/from-settings.ts";
 import type { Connection, Gateway } from "../../../src/gateway/gateway.ts";
+import { interfaceNames } from "../../../src/gateway/virtual-interface.ts";
+import { endpointText } from "../../../src/ipsec/address.ts";
 import { parseSettings } from "../../../src/settings/parse-settings.ts";
+import type { Settings, Values } from "../../../src/settings/settings.ts";
 import { environmentOf, minimal } from "../../support/environment-of.ts";
 
-const gatewayOf = (changes: Readonly<Record<string, string>>): Gateway => {
+const settingsOf = (changes: Readonly<Record<string, string>>): Settings => {
   const { settings, errors } = parseSettings(environmentOf({ ...minimal, ...changes }), "gateway");
   assert.deepEqual(errors, []);
-  return buildGateway(settings ?? assert.fail());
+  return settings ?? assert.fail();
 };
+
+const gatewayOf = (changes: Readonly<Record<string, string>>): Gateway => buildGateway(settingsOf(changes));
 
 const connectionOf = (changes: Readonly<Record<string, string>>): Connection =>
   gatewayOf(changes).connections[0] ?? assert.fail();
@@ -100,16 +105,83 @@ test("a VTI marks packets with its key, fixes the ends, and has its addresses an
     IPSEC_VTI_STATICROUTES: "10.2.0.0/16,10.2.0.0/16",
   });
   const [vti] = gateway.virtualInterfaces;
-  assert.equal(vti?.name, "vti42");
-  assert.equal(vti?.key, 42);
-  assert.equal(vti?.address?.prefixLength, 30);
-  assert.equal(vti?.peerAddress?.text, "169.254.10.2");
+  assert.ok(vti?.kind === "vti");
+  assert.equal(vti.name, "vti42");
+  assert.equal(vti.key, 42);
   assert.deepEqual(
-    vti?.routes.map(({ text }) => text),
+    vti.addresses.map(({ local, peer }) => [local.prefixLength, peer?.text]),
+    [[30, "169.254.10.2"]],
+  );
+  assert.deepEqual(
+    vti.routes.map(({ text }) => text),
     ["10.2.0.0/16"],
   );
   assert.equal(gateway.connections[0]?.mobile, false);
   assert.equal(gateway.connections[0]?.children[0]?.mark, 42);
+});
+
+test("an XFRM interface has its identifier on the CHILD SAs, fixes no end, and pairs its addresses by family", () => {
+  const gateway = gatewayOf({
+    IPSEC_BACKEND: "swanctl",
+    IPSEC_XFRM_IF_ID: "42",
+    IPSEC_XFRM_IPADDR_LOCAL: "fd00:42::1/64,169.254.10.1",
+    IPSEC_XFRM_IPADDR_PEER: "169.254.10.2",
+    IPSEC_XFRM_STATICROUTES: "10.2.0.0/16,2001:db8:2::/48,10.2.0.0/16",
+  });
+  const [one] = gateway.virtualInterfaces;
+  assert.ok(one?.kind === "xfrm");
+  assert.deepEqual([one.name, one.interfaceId, one.mtu], ["xfrm42", 42, 1422]);
+  assert.deepEqual(
+    one.addresses.map(({ local, peer }) => [local.address.text, local.prefixLength, peer?.text]),
+    [
+      ["fd00:42::1", 64, undefined],
+      ["169.254.10.1", undefined, "169.254.10.2"],
+    ],
+  );
+  assert.deepEqual(
+    one.routes.map(({ text }) => text),
+    ["10.2.0.0/16", "2001:db8:2::/48"],
+  );
+  const [connection] = gateway.connections;
+  assert.equal(connection?.mobile, true);
+  assert.equal(connection?.children[0]?.interfaceId, 42);
+  assert.equal(connection?.children[0]?.mark, undefined);
+  const interfaceName = interfaceNames(gateway.virtualInterfaces);
+  assert.equal(interfaceName(connection?.children[0]), "xfrm42");
+  assert.equal(interfaceName({ mark: 42 }), undefined);
+  assert.equal(interfaceName({}), undefined);
+});
+
+test("tunnels on one XFRM interface make it one, with the addresses, routes and peers of all and the smallest MTU", () => {
+  const tunnel = (changes: Readonly<Record<string, string>>): Values =>
+    settingsOf({ IPSEC_BACKEND: "swanctl", IPSEC_XFRM_IF_ID: "42", ...changes }).tunnels[0] ?? assert.fail();
+  const tunnels = [
+    tunnel({ IPSEC_XFRM_STATICROUTES: "10.2.0.0/16", IPSEC_XFRM_IPADDR_LOCAL: "169.254.10.1" }),
+    tunnel({ IPSEC_REMOTEIP: "192.0.2.3", IPSEC_XFRM_STATICROUTES: "10.2.0.0/16,10.3.0.0/16" }),
+    tunnel({
+      IPSEC_REMOTEIP: "192.0.2.4",
+      IPSEC_XFRM_IPADDR_LOCAL: "169.254.10.1,fd00:42::1",
+      IPSEC_ESPCIPHER: "aes256gcm16-ecp384",
+    }),
+    tunnel({ IPSEC_XFRM_IF_ID: "43" }),
+    tunnel({ IPSEC_XFRM_IF_ID: "", IPSEC_VTI_KEY: "42" }),
+  ];
+  const { virtualInterfaces } = buildGateway({ ...settingsOf({}), tunnels });
+  assert.deepEqual(
+    virtualInterfaces.map(({ name }) => name),
+    ["xfrm42", "xfrm43", "vti42"],
+  );
+  const [shared] = virtualInterfaces;
+  assert.deepEqual(
+    shared?.routes.map(({ text }) => text),
+    ["10.2.0.0/16", "10.3.0.0/16"],
+  );
+  assert.deepEqual(
+    shared?.addresses.map(({ local }) => local.address.text),
+    ["169.254.10.1", "fd00:42::1"],
+  );
+  assert.deepEqual(shared?.peers.map(endpointText), ["192.0.2.2", "192.0.2.3", "192.0.2.4"]);
+  assert.equal(shared?.mtu, 1422);
 });
 
 test("in manual configuration there is no connection, but what belongs to the host stays", () => {

@@ -129,8 +129,8 @@ test("the remedy fits the reason", async () => {
     argv: ["sysctl", "-w", "net.ipv4.conf.vti42.disable_policy=1"],
   };
   for (const [failed, stderr, hint] of [
-    [ip, "Error: Unknown device type.", /modprobe ip_vti or ip6_vti/],
-    [ip, "RTNETLINK answers: Operation not supported", /modprobe ip_vti or ip6_vti/],
+    [ip, "Error: Unknown device type.", /modprobe ip_vti, ip6_vti or xfrm_interface/],
+    [ip, "RTNETLINK answers: Operation not supported", /modprobe ip_vti, ip6_vti or xfrm_interface/],
     [ip, "RTNETLINK answers: Operation not permitted", /NET_ADMIN/],
     [ip, "spawn ip ENOENT", /^install ip$/],
     [ip, "RTNETLINK answers: File exists", /nothing was left changed/],

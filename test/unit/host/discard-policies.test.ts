@@ -51,6 +51,7 @@ test("each pair of networks of one family is discarded, with and without the low
 test("with ESP in user space, a virtual interface or a manual configuration there is nothing to discard", () => {
   assert.deepEqual(planDiscardPolicies("userspace", gatewayOf()), []);
   assert.deepEqual(planned(gatewayOf({ IPSEC_VTI_KEY: "42" })), []);
+  assert.deepEqual(planned(gatewayOf({ IPSEC_BACKEND: "swanctl", IPSEC_XFRM_IF_ID: "42" })), []);
   assert.deepEqual(planned(gatewayOf({ IPSEC_USE_MANUAL_CONFIG: "yes" })), []);
 });
 

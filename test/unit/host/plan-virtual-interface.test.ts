@@ -3,8 +3,9 @@ import { test } from "node:test";
 import { buildGateway } from "../../../src/gateway/from-settings.ts";
 import type { VirtualInterface } from "../../../src/gateway/virtual-interface.ts";
 import type { InterfaceState, LinkState, RouteState } from "../../../src/host/inspect-interface.ts";
-import { mismatch, modulesFor, planVirtualInterface } from "../../../src/host/plan-virtual-interface.ts";
+import { mismatch, planVirtualInterface } from "../../../src/host/plan-virtual-interface.ts";
 import { pasteable } from "../../../src/host/step.ts";
+import { modulesFor } from "../../../src/host/virtual-link.ts";
 import { parseSettings } from "../../../src/settings/parse-settings.ts";
 import { environmentOf, minimal } from "../../support/environment-of.ts";
 
@@ -71,7 +72,7 @@ const plan = (vti: VirtualInterface, state: InterfaceState): readonly string[] =
 const undone = (vti: VirtualInterface, state: InterfaceState): readonly (string | undefined)[] =>
   planVirtualInterface(vti, state).map(({ undo }) => (undo === undefined ? undefined : pasteable(undo)));
 
-test("where nothing is there, modules, link, settings, MTU, address, state and routes follow in this order", () => {
+test("where nothing is there, modules, link, settings, MTU, state, address and routes follow in this order", () => {
   const state = { ...nothing, modules: new Set<string>() };
   assert.deepEqual(plan(interfaceOf(), state), [
     "modprobe xfrm_user",
@@ -80,8 +81,8 @@ test("where nothing is there, modules, link, settings, MTU, address, state and r
     "ip link add vti42 type vti local 192.0.2.1 remote 192.0.2.2 key 42",
     "sysctl -w net.ipv4.conf.vti42.disable_policy=1",
     "ip link set dev vti42 mtu 1400",
-    "ip address add 169.254.10.1 peer 169.254.10.2 dev vti42",
     "ip link set dev vti42 up",
+    "ip address add 169.254.10.1 peer 169.254.10.2 dev vti42",
     "ip route add 10.2.0.0/16 dev vti42",
     "ip route add 10.3.0.7/32 dev vti42",
   ]);
@@ -92,8 +93,8 @@ test("where nothing is there, modules, link, settings, MTU, address, state and r
     "ip link delete dev vti42",
     undefined,
     undefined,
-    "ip address delete 169.254.10.1 peer 169.254.10.2 dev vti42",
     undefined,
+    "ip address delete 169.254.10.1 peer 169.254.10.2 dev vti42",
     "ip route delete 10.2.0.0/16 dev vti42",
     "ip route delete 10.3.0.7/32 dev vti42",
   ]);
@@ -142,8 +143,8 @@ test("an interface with other ends, another key or of another kind is removed an
         "ip link add",
         "sysctl -w net.ipv4.conf.vti42.disable_policy=1",
         "ip link set",
-        "ip address add",
         "ip link set",
+        "ip address add",
         "ip route add",
         "ip route add",
       ],
@@ -262,11 +263,18 @@ test("without an address, routes or MTU none is set", () => {
   ]);
 });
 
-test("a route for everything in one family is not the one of the other", () => {
-  const vti = interfaceOf({ IPSEC_VTI_STATICROUTES: "0.0.0.0/0" });
-  assert.deepEqual(plan(vti, { ...right, routes: [route("0.0.0.0/0")] }), []);
-  assert.deepEqual(plan(vti, { ...right, routes: [route("::/0")] }), ["ip route add 0.0.0.0/0 dev vti42"]);
-  assert.deepEqual(plan(vti, { ...right, routes: [] }), ["ip route add 0.0.0.0/0 dev vti42"]);
+test("a route for everything is two halves, which leave the default route as it is, and those of its family only", () => {
+  const vti = interfaceOf({ IPSEC_REMOTEIP: "%any", IPSEC_VTI_STATICROUTES: "0.0.0.0/0,::/0" });
+  const link = { ...rightLink, remote: "any" };
+  const halves = ["0.0.0.0/1", "128.0.0.0/1", "::/1", "8000::/1"];
+  const commands = halves.map((half) => `ip route add ${half} dev vti42`);
+  assert.deepEqual(plan(vti, { ...right, link, routes: [] }), commands);
+  assert.deepEqual(plan(vti, { ...right, link, routes: [route("0.0.0.0/0"), route("::/0")] }), commands);
+  assert.deepEqual(plan(vti, { ...right, link, routes: halves.map((half) => route(half)) }), []);
+  assert.deepEqual(
+    plan(vti, { ...right, link, routes: [route("::/1"), route("8000::/1")] }),
+    commands.slice(0, 2),
+  );
 });
 
 test("between IPv6 ends it is a vti6 with the modules of IPv6", () => {

@@ -90,20 +90,29 @@ test("before the host is seen, its gateway has a placeholder", () => {
   );
 });
 
-test("routes are read from iproute2's JSON, and a kernel without IPv6 has none of that family", async () => {
+test("routes are read from iproute2's JSON, of several ways the first, and a kernel without IPv6 has none of that family", async () => {
   const state = await inspectHost(async ([, family]) =>
     family === "-4"
       ? {
           exitCode: 0,
           stdout:
-            '[{"dst":"default","gateway":"192.0.2.254","dev":"eth0"},{"dst":"10.0.0.0/8","dev":"eth0","prefsrc":"10.0.0.1"}]',
+            '[{"dst":"default","gateway":"192.0.2.254","dev":"eth0"},{"dst":"10.0.0.0/8","dev":"eth0","prefsrc":"10.0.0.1","protocol":"dhcp","metric":100,"flags":["onlink"]},{"dst":"10.9.0.0/16","nexthops":[{"gateway":"192.0.2.1","dev":"eth0"},{"gateway":"192.0.2.2","dev":"eth1"}]}]',
           stderr: "",
         }
       : { exitCode: 1, stdout: "", stderr: "RTNETLINK answers: Operation not supported" },
   );
   assert.deepEqual(state.mainRoutes, [
     { family: "ipv4", destination: "default", gateway: "192.0.2.254", device: "eth0" },
-    { family: "ipv4", destination: "10.0.0.0/8", device: "eth0", source: "10.0.0.1" },
+    {
+      family: "ipv4",
+      destination: "10.0.0.0/8",
+      device: "eth0",
+      source: "10.0.0.1",
+      metric: 100,
+      protocol: "dhcp",
+      isOnLink: true,
+    },
+    { family: "ipv4", destination: "10.9.0.0/16", gateway: "192.0.2.1", device: "eth0" },
   ]);
 });
 

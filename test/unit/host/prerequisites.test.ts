@@ -122,7 +122,7 @@ test("children get what they need of our environment, and nothing of ours", () =
 });
 
 /** `ip` played by a script; the dataplane that is chosen with it. */
-const choose = async (script: string, wanted: "auto" | "kernel" | "userspace", needsKernel = false) => {
+const choose = async (script: string, wanted: "auto" | "kernel" | "userspace", needsKernel?: string) => {
   const bin = mkdtempSync(join(directory, "ip-"));
   const record = join(bin, "record");
   writeFileSync(join(bin, "ip"), `#!/bin/bash\necho "$*" >> ${record}\n${script}\n`, { mode: 0o755 });
@@ -140,7 +140,7 @@ const withoutEsp = 'echo "RTNETLINK answers: Protocol not supported" >&2; exit 2
 
 test("a kernel that takes an ESP state is used, and the state is taken away again", async () => {
   for (const wanted of ["auto", "kernel"] as const) {
-    const { chosen, calls } = await choose("", wanted, true);
+    const { chosen, calls } = await choose("", wanted, "IPSEC_VTI_KEY");
     assert.deepEqual(chosen, { dataplane: "kernel" });
     const [added = "", deleted = "", ...others] = calls.trimEnd().split("\n");
     assert.match(
@@ -166,7 +166,7 @@ test("a kernel without ESP is refused where it is asked for, or a virtual interf
     isFailure(exitCodes.unavailable, /IPSEC_DATAPLANE=kernel cannot be had: .*Protocol not supported/),
   );
   await assert.rejects(
-    choose(withoutEsp, "auto", true),
+    choose(withoutEsp, "auto", "IPSEC_VTI_KEY"),
     isFailure(exitCodes.unavailable, /IPSEC_VTI_KEY needs ESP in the kernel: .*Protocol not supported/),
   );
 });

@@ -213,6 +213,78 @@ test("details of a virtual interface without one are warned of", () => {
   expectWarning({ IPSEC_VTI_STATICROUTES: "10.9.0.0/16" }, "IPSEC_VTI_STATICROUTES", /without IPSEC_VTI_KEY/);
 });
 
+const xfrm = { IPSEC_XFRM_IF_ID: "42", IPSEC_BACKEND: "swanctl" };
+
+test("an XFRM interface needs the swanctl backend and ESP in the kernel, mounted connections or not, but not in init", () => {
+  for (const manual of ["no", "yes"]) {
+    const changes = { IPSEC_USE_MANUAL_CONFIG: manual };
+    expectError(
+      { ...changes, IPSEC_XFRM_IF_ID: "42" },
+      "IPSEC_XFRM_IF_ID, IPSEC_BACKEND",
+      /ipsec\.conf, which IPSEC_BACKEND=stroke/,
+    );
+    expectError(
+      { ...changes, ...xfrm, IPSEC_DATAPLANE: "userspace" },
+      "IPSEC_XFRM_IF_ID, IPSEC_DATAPLANE",
+      /ESP in the kernel/,
+    );
+    expectNothing({ ...changes, ...xfrm });
+  }
+  assert.deepEqual(problemsOf({ IPSEC_XFRM_IF_ID: "42" }, "init"), { errors: [], warnings: [] });
+});
+
+test("a tunnel has one virtual interface, of the one kind or the other, in init as in run", () => {
+  for (const purpose of ["gateway", "init"] as const)
+    expectError({ ...xfrm, IPSEC_VTI_KEY: "42" }, "IPSEC_XFRM_IF_ID, IPSEC_VTI_KEY", /both set/, purpose);
+});
+
+test("an XFRM interface lets everything be a network, and a peer's address of either family faces one of ours", () => {
+  const everything = { IPSEC_LOCALNET: "0.0.0.0/0,::/0", IPSEC_REMOTENET: "0.0.0.0/0,::/0" };
+  expectNothing({ ...xfrm, ...everything });
+  expectNothing({ ...xfrm, IPSEC_REMOTEIP: "vpn.example.com", IPSEC_REMOTEID: "sun" });
+  const local = { ...xfrm, IPSEC_XFRM_IPADDR_LOCAL: "169.254.0.1" };
+  expectNothing({ ...local, IPSEC_XFRM_IPADDR_PEER: "169.254.0.2" });
+  for (const purpose of ["gateway", "init"] as const)
+    expectError(
+      { ...local, IPSEC_XFRM_IPADDR_PEER: "169.254.0.2,fd00::2" },
+      "IPSEC_XFRM_IPADDR_PEER, IPSEC_XFRM_IPADDR_LOCAL",
+      /IPSEC_XFRM_IPADDR_PEER=fd00::2 has no address of its family/,
+      purpose,
+    );
+});
+
+test("the two identifiers that the IKE daemon takes for one of its own choice are refused, where it is told of them", () => {
+  for (const id of ["4294967295", "0xFFFFFFFE"]) {
+    expectError({ ...xfrm, IPSEC_XFRM_IF_ID: id }, "IPSEC_XFRM_IF_ID", /cannot tie a tunnel/);
+    expectNothing({ ...xfrm, IPSEC_XFRM_IF_ID: id, IPSEC_USE_MANUAL_CONFIG: "yes" });
+  }
+});
+
+test("details of an XFRM interface without one are warned of", () => {
+  expectWarning(
+    { IPSEC_XFRM_STATICROUTES: "10.9.0.0/16" },
+    "IPSEC_XFRM_STATICROUTES",
+    /without IPSEC_XFRM_IF_ID/,
+  );
+});
+
+test("a route for everything needs a peer whose address is known, so that its packets can be kept out", () => {
+  const ends = "IPSEC_XFRM_STATICROUTES, IPSEC_REMOTEIP";
+  const any = { IPSEC_REMOTEIP: "%any", IPSEC_REMOTEID: "sun" };
+  const routed = (routes: string) => ({ ...xfrm, IPSEC_XFRM_STATICROUTES: routes });
+  expectNothing(routed("0.0.0.0/0,::/0"));
+  expectError({ ...routed("10.0.0.0/8,0.0.0.0/0"), ...any }, ends, /=0\.0\.0\.0\/0 would lead .*=%any/);
+  expectError(
+    { ...routed("0.0.0.0/0"), IPSEC_REMOTEIP: "vpn.example.com", IPSEC_REMOTEID: "sun" },
+    ends,
+    /=vpn\.example\.com/,
+    "init",
+  );
+  expectNothing({ ...routed("::/0"), ...any });
+  expectError({ ...routed("::/0"), ...any, IPSEC_LOCALIP: "%any", IPSEC_LOCALID: "moon" }, ends, /=::\/0/);
+  expectNothing({ ...routed("10.0.0.0/8"), ...any });
+});
+
 test("routes of the host need the remote networks in manual configuration too", () => {
   const manual = { IPSEC_USE_MANUAL_CONFIG: "yes", SET_ROUTE_DEFAULT_TABLE: "yes" };
   expectError(

@@ -55,6 +55,16 @@ test("what is wrong in one is told with its place", () => {
   ]);
 });
 
+test("connections may share an XFRM interface, in what it can have only once if they agree", () => {
+  const xfrm = { IPSEC_XFRM_IF_ID: "42", IPSEC_XFRM_IPADDR_LOCAL: "169.254.10.1" };
+  const sharing = { berlin: { ...berlin, ...xfrm }, paris: { ...paris, ...xfrm } };
+  assert.deepEqual(check(sharing, "init").errors, []);
+  const { errors } = check({ ...sharing, paris: { ...paris, ...xfrm, IPSEC_MTU: "1300" } }, "init");
+  assert.deepEqual(errors, [
+    "IPSEC_MTU is auto for berlin and 1300 for paris, which share IPSEC_XFRM_IF_ID=42",
+  ]);
+});
+
 test("two connections with the same ends and identities are refused", () => {
   const { errors } = check({ berlin, paris: { ...paris, IPSEC_REMOTEIP: "192.0.2.2" } });
   assert.deepEqual(errors, [

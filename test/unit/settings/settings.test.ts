@@ -69,6 +69,17 @@ const accepted: readonly (readonly [VariableName, string, unknown])[] = [
   ["SET_ROUTE_DEFAULT_TABLE", "TRUE", true],
   ["IPSEC_VTI_KEY", "0x2A", 42],
   ["IPSEC_VTI_KEY", "4294967293", 4_294_967_293],
+  ["IPSEC_XFRM_IF_ID", "0x2A", 42],
+  ["IPSEC_XFRM_IF_ID", "4294967293", 4_294_967_293],
+  [
+    "IPSEC_XFRM_IPADDR_LOCAL",
+    "169.254.10.1/30, fd00:42:0::1",
+    [
+      { address: { family: "ipv4", text: "169.254.10.1" }, prefixLength: 30 },
+      { address: { family: "ipv6", text: "fd00:42::1" } },
+    ],
+  ],
+  ["IPSEC_XFRM_IPADDR_PEER", "fd00:42::2", [{ family: "ipv6", text: "fd00:42::2" }]],
   ["IPSEC_MTU", "Auto", "auto"],
   ["IPSEC_MTU", "off", "off"],
   ["IPSEC_MTU", "576", 576],
@@ -85,7 +96,7 @@ const accepted: readonly (readonly [VariableName, string, unknown])[] = [
 
 test("each variable takes its good values", () => {
   for (const [name, text, value] of accepted)
-    assert.deepEqual(values({ [name]: text })[name], value, `${name}=${text}`);
+    assert.deepEqual(values({ IPSEC_BACKEND: "swanctl", [name]: text })[name], value, `${name}=${text}`);
 });
 
 /** Bad values of each variable. */
@@ -126,6 +137,10 @@ const refused: readonly (readonly [VariableName, ...string[]])[] = [
   ["IPSEC_VTI_STATICROUTES", "default", "10.0.0.0/33"],
   ["IPSEC_VTI_IPADDR_LOCAL", "169.254.10.1/33", "169.254.10.1/0", "x", "1.2.3.4/5/6", "1.2.3.4/"],
   ["IPSEC_VTI_IPADDR_PEER", "169.254.10.2/30", "peer"],
+  ["IPSEC_XFRM_IF_ID", "0", "4294967296", "0x", "4 2", "%unique"],
+  ["IPSEC_XFRM_STATICROUTES", "default", "::/129"],
+  ["IPSEC_XFRM_IPADDR_LOCAL", "169.254.10.1/33", "169.254.10.1,169.254.10.5", "fd00::1,fd00::2", ","],
+  ["IPSEC_XFRM_IPADDR_PEER", "169.254.10.2/30", "169.254.10.2,169.254.10.3", "peer"],
   ["IPSEC_MTU", "575", "9001", "0576", "0x5dc", "1400.5", "1e3", "none", "99999", "-1400"],
   ["IPSEC_DATAPLANE", "kernal"],
   ["IPSEC_START", "routed", "route,add", "route,start,add", ","],
