@@ -5,8 +5,9 @@ export const renderIdentity = (identity: Identity): string => {
   switch (identity.kind) {
     case "ipv4":
     case "ipv6":
-    case "dn":
       return identity.text;
+    case "dn":
+      return identity.encoded === undefined ? identity.text : `asn1dn:#${identity.encoded}`;
     case "fqdn":
       return `@${identity.text}`;
     case "email":

@@ -1,9 +1,16 @@
 import { invalid, quoted, type Result, valid } from "../failure.ts";
 import { type Endpoint, parseAddress } from "./address.ts";
+import { decodeName, encodeName, isPlainName, nameText, readName } from "./distinguished-name.ts";
 
 /** An identity as IKE carries it (RFC 7296 §3.5): its type and its text. */
 export type Identity =
-  | { readonly kind: "ipv4" | "ipv6" | "fqdn" | "email" | "dn"; readonly text: string }
+  | { readonly kind: "ipv4" | "ipv6" | "fqdn" | "email"; readonly text: string }
+  | {
+      readonly kind: "dn";
+      readonly text: string;
+      /** Its DER as hex, where the text alone would not give it to strongSwan. */
+      readonly encoded?: string;
+    }
   | { readonly kind: "keyid"; readonly text: string; readonly encoding: "text" | "hex" }
   | { readonly kind: "any" };
 
@@ -15,8 +22,10 @@ const example =
  * there, text that fits nothing silently becomes a KEY_ID, and `10.1.0.0/16` a subnet.
  */
 export const parseIdentity = (text: string): Result<Identity> => {
-  if (text.length > 255) return invalid(`${quoted(text)} is longer than 255 characters`, example);
-  if (!/^[\x20-\x7e]*$/.test(text) || /["\\]/.test(text)) {
+  if (text.length > (/^asn1dn:#/i.test(text) ? 488 : 255))
+    return invalid(`${quoted(text)} is longer than 255 characters`, example);
+  const mayQuote = text.includes("=") && !/^(?:keyid:|@#)/i.test(text);
+  if (!/^[\x20-\x7e]*$/.test(text) || (!mayQuote && !isPlainName(text))) {
     return invalid(
       `${quoted(text)} has a quote, a backslash or a character outside printable ASCII`,
       "write the identity's bytes as @#hex to send them as a KEY_ID",
@@ -28,6 +37,7 @@ export const parseIdentity = (text: string): Result<Identity> => {
   if (text.toLowerCase() === "%any") return valid({ kind: "any" });
   if (text.startsWith("@#")) return parseHexKeyId(text);
   if (/^keyid:/i.test(text)) return parseKeyId(text);
+  if (/^asn1dn:#/i.test(text)) return parseEncodedName(text);
   if (text.includes("=")) return parseDistinguishedName(text);
   if (text.includes("@") && !text.startsWith("@")) return parseEmail(text, text);
   if (text.startsWith("@@")) return parseEmail(text, text.slice(2));
@@ -92,33 +102,46 @@ const parseFqdn = (text: string): Result<Identity> => {
     : invalid(`${quoted(text)} is not an identity`, example);
 };
 
-/** Attribute types of `x501rdns` in libstrongswan/utils/identification.c; with others atodn() fails. */
-const attributeTypes = new Set(
-  "ND UID DC CN SN serialNumber C L ST STREET O OU T D postalAddress postalCode N G I dnQualifier dmdName pseudonym ID EN employeeNumber E Email emailAddress UN unstructuredName UA unstructuredAddress TCGID"
-    .split(" ")
-    .map((type) => type.toLowerCase()),
-);
+/** A name as its bytes, in whichever encoding and with attributes that have no short type here. */
+const parseEncodedName = (text: string): Result<Identity> => {
+  const encoded = text.slice("asn1dn:#".length).toLowerCase();
+  try {
+    if (/^(?:[0-9a-f]{2})+$/.test(encoded)) {
+      const { attributes } = decodeName(Buffer.from(encoded, "hex"));
+      return valid({ kind: "dn", text: nameText(attributes), encoded });
+    }
+  } catch {
+    // Said below.
+  }
+  return invalid(`${quoted(text)} is not asn1dn:# and the DER of a name as hexadecimal digits`, nameHint);
+};
 
 /** strongSwan's RDN_MAX; a longer name silently becomes a KEY_ID there. */
 const maximumAttributes = 20;
 
+const nameHint =
+  'attributes such as C, ST, L, O, OU, CN, E, separated by commas, for example C=DE, O="Example, Ltd.", CN=moon';
+
 const parseDistinguishedName = (text: string): Result<Identity> => {
-  const separator = text.startsWith("/") ? "/" : ",";
-  const parts = (separator === "/" ? text.slice(1) : text).split(separator).map((part) => part.trim());
-  if (parts.length > maximumAttributes) {
+  const attributes = readName(text);
+  if ("fault" in attributes) {
+    return invalid(
+      `${quoted(text)} is not a distinguished name: ${quoted(attributes.fault.trim())} is not an attribute`,
+      nameHint,
+    );
+  }
+  if (attributes.length > maximumAttributes) {
     return invalid(
       `${quoted(text)} has more than ${maximumAttributes} attributes`,
       "for example C=DE, O=Example, CN=moon",
     );
   }
-  for (const part of parts) {
-    const [type = "", ...value] = part.split("=");
-    if (!attributeTypes.has(type.trim().toLowerCase()) || value.join("=").trim() === "") {
-      return invalid(
-        `${quoted(text)} is not a distinguished name: ${quoted(part)} is not an attribute`,
-        "attributes such as C, ST, L, O, OU, CN, E, separated by commas, for example C=DE, O=Example, CN=moon",
-      );
-    }
+  if (isPlainName(text)) {
+    const parts = text.split(",").map((part) => part.trim());
+    return valid({ kind: "dn", text: text.startsWith("/") ? text : parts.join(", ") });
   }
-  return valid({ kind: "dn", text: separator === "/" ? text : parts.join(", ") });
+  const encoded = encodeName(attributes);
+  return encoded === undefined
+    ? invalid(`${quoted(text)} has quotes, and an attribute that can be written without them only`, nameHint)
+    : valid({ kind: "dn", text: nameText(attributes), encoded: Buffer.from(encoded).toString("hex") });
 };

@@ -58,8 +58,10 @@ test("what strongSwan would silently turn into a KEY_ID or a network is refused"
 
 test("nothing that could end a quotation, a line or the identities of a secret is part of an identity", () => {
   for (const text of [
-    'CN="x"',
-    "CN=a\\b",
+    'keyid:"x"',
+    "keyid:a\\b",
+    'CN="x',
+    "CN=a\\",
     "CN=a\nb",
     "keyid:a : PSK b",
     "keyid:ü",
