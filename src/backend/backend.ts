@@ -1,6 +1,6 @@
 import type { Dataplane } from "../gateway/dataplane.ts";
 import type { Connection } from "../gateway/gateway.ts";
-import type { Secret } from "../secret.ts";
+import { masked, type Secret } from "../secret.ts";
 import type { ConfigFile } from "./config-file.ts";
 import type { Templates } from "./templates.ts";
 
@@ -45,17 +45,20 @@ export type DaemonRequest =
       readonly mayFail: boolean;
     };
 
-type ViciValues = { readonly [name: string]: string | Uint8Array | readonly string[] | ViciValues };
+type ViciValue = string | Uint8Array;
+
+type ViciValues = { readonly [name: string]: ViciValue | readonly ViciValue[] | ViciValues };
 
 export type RenderOptions = {
   readonly templates: Templates;
   readonly dataplane: Dataplane;
-  /** How a secret appears; it is masked unless the files are really written. */
-  readonly showSecret?: (secret: Secret) => string;
+  /** Secrets are masked unless the files are really written. */
+  readonly showSecrets?: boolean;
 };
 
 /**
  * The one spelling of a key that ipsec.secrets and swanctl.conf take for any bytes: quoted ones end at the next
  * quote, bare ones at a space, and neither can hold a newline.
  */
-export const revealedAsBase64 = (psk: Secret): string => `0s${Buffer.from(psk.reveal()).toString("base64")}`;
+export const renderPsk = (psk: Secret, { showSecrets }: Pick<RenderOptions, "showSecrets">): string =>
+  showSecrets ? `0s${Buffer.from(psk.reveal()).toString("base64")}` : masked;

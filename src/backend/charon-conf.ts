@@ -26,6 +26,7 @@ export const renderCharonConf = (
     logLevel: gateway.debug ? 2 : 1,
     userspace: dataplane === "userspace",
     usesStroke,
+    asksForRevocation: gateway.revocation !== "off",
   }),
 });
 

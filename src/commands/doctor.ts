@@ -19,6 +19,7 @@ import { unwrapped } from "../settings/environment.ts";
 import { isSecret } from "../settings/variables.ts";
 import { virtualInterfaceVariable } from "../settings/virtual-interface-variable.ts";
 import type { Context } from "./context.ts";
+import { secretsOf } from "./install-plan.ts";
 import { type InspectedSettings, inspectSettings } from "./load-settings.ts";
 import { type PlannedGateway, planGateway } from "./planned-gateway.ts";
 
@@ -128,7 +129,7 @@ const secretsIn = ({ environment, connections, settings }: InspectedSettings): r
       const forms = given.bytes === undefined ? [given.text, unwrapped(given.text).text] : [given.bytes];
       return forms.map((form) => secret(typeof form === "string" ? new TextEncoder().encode(form) : form));
     }),
-  ...(settings?.connections ?? []).map(({ IPSEC_PSK }) => IPSEC_PSK),
+  ...(settings === undefined ? [] : secretsOf(settings)),
 ];
 
 const dataplaneIn = (results: readonly CheckResult[]): Dataplane =>

@@ -1,4 +1,4 @@
-import { type Backend, revealedAsBase64 } from "../backend/backend.ts";
+import type { Backend } from "../backend/backend.ts";
 import { backends } from "../backend/backends.ts";
 import type { ConfigFile } from "../backend/config-file.ts";
 import { renderFiles } from "../backend/files.ts";
@@ -36,7 +36,7 @@ export const planGateway = async (
     templates: loadTemplates(),
     dataplane,
     manualCharon: settings.gateway.IPSEC_MANUAL_CHARON,
-    showSecret: revealedAsBase64,
+    showSecrets: true,
   });
   return { settings, gateway, backend, dataplane, manual: settings.gateway.IPSEC_USE_MANUAL_CONFIG, files };
 };

@@ -57,7 +57,7 @@ export const reloadDifference = (previous: PlannedGateway, next: PlannedGateway)
 const gatewayValue = ({ settings }: PlannedGateway, name: VariableName): unknown =>
   (settings.gateway as Readonly<Record<string, unknown>>)[name];
 
-/** What charon reads only when it starts; its log levels it reads again on request. */
+/** What charon reads only when it starts; its log levels and what it asks of certificates it reads again on request. */
 const reasonToRestart = (
   previous: PlannedGateway,
   next: PlannedGateway,
@@ -70,7 +70,7 @@ const reasonToRestart = (
   if (old === undefined) return undefined;
   const quietly = renderCharonConf(
     next.backend,
-    { ...next.gateway, debug: previous.gateway.debug },
+    { ...next.gateway, debug: previous.gateway.debug, revocation: previous.gateway.revocation },
     { dataplane: next.dataplane, templates },
   );
   if (quietly.text === old) return undefined;

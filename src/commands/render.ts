@@ -1,7 +1,7 @@
 import { chmodSync, mkdirSync, writeFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { styleText } from "node:util";
-import { type Backend, revealedAsBase64 } from "../backend/backend.ts";
+import type { Backend } from "../backend/backend.ts";
 import { backends } from "../backend/backends.ts";
 import type { ConfigFile } from "../backend/config-file.ts";
 import { renderFiles } from "../backend/files.ts";
@@ -33,13 +33,12 @@ export const render = async (context: Context, options: RenderCommandOptions): P
   const { settings, warnings } = await loadSettings(context.environment, "gateway");
   const dataplane: Dataplane = settings.gateway.IPSEC_DATAPLANE === "userspace" ? "userspace" : "kernel";
   const gateway = onDataplane(buildGateway(settings), dataplane);
-  const showSecret = options.showSecrets ? { showSecret: revealedAsBase64 } : {};
   const backend = backends[settings.gateway.IPSEC_BACKEND];
   const files = renderFiles(backend, gateway, {
     templates: loadTemplates(),
     dataplane,
     manualCharon: settings.gateway.IPSEC_MANUAL_CHARON,
-    ...showSecret,
+    showSecrets: options.showSecrets === true,
   });
   printProblems("warning", warnings, context.stderr);
   const commands = plannedCommands(backend, dataplane, gateway);

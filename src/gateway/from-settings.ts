@@ -12,6 +12,7 @@ export const buildGateway = (settings: Settings): Gateway => ({
   virtualInterfaces: joinInterfaces(settings.tunnels.flatMap(buildVirtualInterface)),
   hostRoutes: settings.tunnels.flatMap(buildHostRoutes),
   interfaces: settings.gateway.IPSEC_INTERFACES ?? [],
+  revocation: settings.gateway.IPSEC_REVOCATION,
   debug: settings.gateway.DEBUG,
 });
 
@@ -20,7 +21,7 @@ const buildConnection = (values: ConnectionSettings): Connection => ({
   version: versions[values.IPSEC_KEYEXCHANGE],
   local: { endpoint: values.IPSEC_LOCALIP, identity: values.IPSEC_LOCALID },
   remote: { endpoint: values.IPSEC_REMOTEIP, identity: values.IPSEC_REMOTEID },
-  authentication: { method: "psk", psk: values.IPSEC_PSK },
+  authentication: values.authentication,
   proposals: offered(values, values.IPSEC_IKECIPHER),
   lifetimeSeconds: values.IPSEC_IKELIFETIME,
   reauthenticate: values.IPSEC_IKEREAUTH,

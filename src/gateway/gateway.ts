@@ -1,8 +1,8 @@
 import type { Endpoint } from "../ipsec/address.ts";
+import type { Authentication, Revocation } from "../ipsec/authentication.ts";
 import type { Identity } from "../ipsec/identity.ts";
 import type { Network } from "../ipsec/network.ts";
 import type { Proposal } from "../ipsec/proposal.ts";
-import type { Secret } from "../secret.ts";
 import type { VirtualInterface } from "./virtual-interface.ts";
 
 /** One end of some site-to-site tunnels, in the words of RFC 4301 and RFC 7296; no technology is named. */
@@ -13,6 +13,8 @@ export type Gateway = {
   readonly hostRoutes: readonly HostRoute[];
   /** Interfaces that IKE uses; empty for all. */
   readonly interfaces: readonly string[];
+  /** What is asked of the certificates of peers. */
+  readonly revocation: Revocation;
   /** Log keys exchanges in detail. */
   readonly debug: boolean;
 };
@@ -24,7 +26,7 @@ export type Connection = {
   readonly version: "ikev1" | "ikev2" | "any";
   readonly local: End;
   readonly remote: End;
-  readonly authentication: { readonly method: "psk"; readonly psk: Secret };
+  readonly authentication: Authentication;
   readonly proposals: readonly Proposal[];
   /** The IKE SA ends after this; it is renewed `rekeyMarginSeconds` to twice that before. */
   readonly lifetimeSeconds: number;

@@ -7,7 +7,7 @@ import {
   labelOf,
 } from "../settings/environment.ts";
 import { type FileConnection, parseConnectionsFile } from "../settings/parse-connections-file.ts";
-import { secretFileNames } from "../settings/variables.ts";
+import { valueFileNames } from "../settings/variables.ts";
 import type { FileReader } from "./file-reader.ts";
 import { readSecretFiles } from "./read-secret-files.ts";
 
@@ -60,7 +60,7 @@ const decode = (bytes: Buffer): string | undefined => {
 /** What is empty unsets what was given before; a secret in either form replaces it in both. */
 const layOver = (environment: Map<string, Given>, given: ReadonlyMap<string, Given>): void => {
   for (const [name, value] of given) {
-    for (const fileName of secretFileNames) {
+    for (const fileName of valueFileNames) {
       if (name !== fileName && `${name}_FILE` !== fileName) continue;
       environment.delete(fileName);
       environment.delete(fileName.slice(0, -"_FILE".length));

@@ -1,5 +1,5 @@
 import { type Given, labelOf, unwrapped } from "../settings/environment.ts";
-import { secretFileNames } from "../settings/variables.ts";
+import { valueFileNames } from "../settings/variables.ts";
 import type { FileReader } from "./file-reader.ts";
 
 /** Puts the content of each secret's file that `given` names into `environment`. Both forms in `given` are an error. */
@@ -8,7 +8,7 @@ export const readSecretFiles = (
   environment: Map<string, Given>,
   reader: FileReader,
 ): void => {
-  for (const fileName of secretFileNames) {
+  for (const fileName of valueFileNames) {
     const name = fileName.slice(0, -"_FILE".length);
     const [inline, file] = [given.get(name), given.get(fileName)];
     if (file === undefined) continue;

@@ -1,4 +1,4 @@
-import { definitionOf, secretFileNames, variableNames } from "./variables.ts";
+import { definitionOf, valueFileNames, variableNames } from "./variables.ts";
 
 /** How a file of connections writes a variable: without `IPSEC_`, in lower case. */
 export const keyOf = (variable: string): string => variable.replace(/^IPSEC_/, "").toLowerCase();
@@ -12,7 +12,7 @@ const keysFor = (names: readonly string[]): ReadonlyMap<string, string> =>
 /** What a connection may say, by `sameKey`. */
 export const connectionKeys = keysFor([
   ...variableNames.filter((name) => definitionOf(name).scope === undefined && name !== "IPSEC_NAME"),
-  ...secretFileNames,
+  ...valueFileNames,
 ]);
 
 /** What only the environment may say. */
@@ -22,7 +22,7 @@ export const gatewayKeys = keysFor(variableNames.filter((name) => definitionOf(n
 export const ownSecretName = (connection: string, variable: string): string =>
   variable.replace(/^IPSEC_/, `IPSEC_${connection.toUpperCase().replaceAll("-", "_")}_`);
 
-export const secretNames: readonly string[] = secretFileNames.flatMap((fileName) => [
+export const secretNames: readonly string[] = valueFileNames.flatMap((fileName) => [
   fileName.slice(0, -"_FILE".length),
   fileName,
 ]);

@@ -1,5 +1,4 @@
 import type { Problem } from "../failure.ts";
-import { identityOfEndpoint } from "../ipsec/identity.ts";
 import { isDefaultRoute, type Network, overlaps } from "../ipsec/network.ts";
 import {
   unusableWithIkev1,
@@ -7,6 +6,8 @@ import {
   withoutLinuxEsp,
   withoutUserspaceEsp,
 } from "../ipsec/proposal-checks.ts";
+import { checkCertificates } from "./certificate-checks.ts";
+import { localIdentity, remoteIdentity } from "./identities.ts";
 import type { Purpose, Values } from "./settings.ts";
 import { definitionOf, type VariableName } from "./variables.ts";
 import { checkXfrmInterface } from "./xfrm-checks.ts";
@@ -16,6 +17,10 @@ export type Context = {
   readonly isGiven: (name: VariableName) => boolean;
   /** Whether the variable alone was refused already, so that it is not reported twice. */
   readonly hasFailed: (name: VariableName) => boolean;
+  /** The variable, with its file if it came from one. */
+  readonly nameOf: (name: VariableName) => string;
+  /** By which certificates are valid or not. */
+  readonly now: Date;
 };
 
 type Problems = { readonly errors: readonly Problem[]; readonly warnings: readonly Problem[] };
@@ -40,7 +45,8 @@ export const crossChecks = (values: Values, context: Context): Problems => {
   if (context.purpose === "init") return { errors, warnings };
   checkHostRoutes(values, context, collect);
   if (values.IPSEC_USE_MANUAL_CONFIG) return { errors, warnings };
-  checkRequired(context, collect);
+  checkRequired(values, context, collect);
+  checkCertificates(values, context, collect);
   checkEnds(values, context, collect);
   checkNetworks(values, collect);
   checkExchange(values, context, collect);
@@ -48,9 +54,10 @@ export const crossChecks = (values: Values, context: Context): Problems => {
   return { errors, warnings };
 };
 
-const checkRequired = (context: Context, { error }: Collector): void => {
+const checkRequired = (values: Values, context: Context, { error }: Collector): void => {
   for (const name of ["IPSEC_LOCALNET", "IPSEC_REMOTENET", "IPSEC_PSK"] as const) {
     if (context.isGiven(name) || context.hasFailed(name)) continue;
+    if (name === "IPSEC_PSK" && values.IPSEC_AUTH !== "psk") continue;
     const { example, secret } = definitionOf(name);
     const hint = secret
       ? `make a key with: openssl rand -base64 32, and give it as ${name} or in a file that ${name}_FILE names`
@@ -65,15 +72,17 @@ const checkRequired = (context: Context, { error }: Collector): void => {
 
 const checkEnds = (values: Values, context: Context, { error, warn }: Collector): void => {
   const { IPSEC_LOCALIP: local, IPSEC_REMOTEIP: remote } = values;
-  for (const [ip, id, endpoint] of [
-    ["IPSEC_LOCALIP", "IPSEC_LOCALID", local],
-    ["IPSEC_REMOTEIP", "IPSEC_REMOTEID", remote],
+  const [localId, remoteId] = [localIdentity(values), remoteIdentity(values)];
+  for (const [ip, id, endpoint, identity, certificate] of [
+    ["IPSEC_LOCALIP", "IPSEC_LOCALID", local, localId, "IPSEC_CERT"],
+    ["IPSEC_REMOTEIP", "IPSEC_REMOTEID", remote, remoteId, "IPSEC_REMOTE_CERT"],
   ] as const) {
     if (
       endpoint?.kind === "any" &&
-      values[id] === undefined &&
+      identity === undefined &&
       !context.hasFailed(id) &&
-      !context.hasFailed(ip)
+      !context.hasFailed(ip) &&
+      !(values.IPSEC_AUTH === "pubkey" && (certificate === "IPSEC_CERT" || context.isGiven(certificate)))
     ) {
       error(
         [id, ip],
@@ -89,15 +98,25 @@ const checkEnds = (values: Values, context: Context, { error, warn }: Collector)
       "for example IPSEC_LOCALID=moon.example.com",
     );
   }
-  if (values.IPSEC_REMOTEID?.kind === "any") {
+  if (localId !== undefined && localId.kind !== "any" && localId.text.includes("*")) {
+    error(
+      ["IPSEC_LOCALID"],
+      `IPSEC_LOCALID=${localId.text} has a wildcard, and an identity to present has none`,
+      "wildcards are for IPSEC_REMOTEID, for example IPSEC_REMOTEID=*.example.com",
+    );
+  }
+  if (values.IPSEC_REMOTEID?.kind === "any" && values.IPSEC_REMOTE_CERT === undefined) {
     warn(
       ["IPSEC_REMOTEID"],
-      "IPSEC_REMOTEID=%any accepts every peer that knows the key",
+      values.IPSEC_AUTH === "psk"
+        ? "IPSEC_REMOTEID=%any accepts every peer that knows the key"
+        : "IPSEC_REMOTEID=%any accepts every peer with a certificate of the CA",
       "name the peer: the identity that it presents, for example IPSEC_REMOTEID=sun.example.com",
     );
   }
   if (
     remote?.kind === "name" &&
+    remoteId?.kind === "fqdn" &&
     values.IPSEC_REMOTEID === undefined &&
     !context.hasFailed("IPSEC_REMOTEID")
   ) {
@@ -117,8 +136,6 @@ const checkEnds = (values: Values, context: Context, { error, warn }: Collector)
     }
   }
   checkFamilies(values, { error, warn });
-  const localId = values.IPSEC_LOCALID ?? (local && identityOfEndpoint(local));
-  const remoteId = values.IPSEC_REMOTEID ?? (remote && identityOfEndpoint(remote));
   if (localId && remoteId && localId.kind !== "any" && JSON.stringify(localId) === JSON.stringify(remoteId)) {
     warn(
       ["IPSEC_LOCALID", "IPSEC_REMOTEID"],

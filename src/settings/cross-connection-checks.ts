@@ -1,6 +1,6 @@
 import { type Place, type Problem, placeText } from "../failure.ts";
 import { endpointText } from "../ipsec/address.ts";
-import { identityOfEndpoint } from "../ipsec/identity.ts";
+import { localIdentity, remoteIdentity } from "./identities.ts";
 import type { Purpose, Values } from "./settings.ts";
 import { checkSharedInterfaces } from "./shared-interface-checks.ts";
 import { findSharedNetworks } from "./shared-networks.ts";
@@ -72,9 +72,7 @@ const ends = ({ IPSEC_LOCALIP: local, IPSEC_REMOTEIP: remote }: Values): string 
   local && remote && `${endpointText(local)} ${endpointText(remote)}`;
 
 const identities = (values: Values): string | undefined => {
-  const { IPSEC_LOCALIP, IPSEC_REMOTEIP } = values;
-  const local = values.IPSEC_LOCALID ?? (IPSEC_LOCALIP && identityOfEndpoint(IPSEC_LOCALIP));
-  const remote = values.IPSEC_REMOTEID ?? (IPSEC_REMOTEIP && identityOfEndpoint(IPSEC_REMOTEIP));
+  const [local, remote] = [localIdentity(values), remoteIdentity(values)];
   return local && remote && JSON.stringify([local, remote]);
 };
 
@@ -111,7 +109,8 @@ const differing = (
   const seen = new Map<string, NamedConnection>();
   return connections.flatMap((connection) => {
     const key = keyOf(connection.values);
-    if (key === undefined || connection.values.IPSEC_PSK === undefined) return [];
+    const { IPSEC_AUTH: method, IPSEC_PSK: psk } = connection.values;
+    if (key === undefined || method !== "psk" || psk === undefined) return [];
     const first = seen.get(key) ?? connection;
     seen.set(key, first);
     return sameBytes(first.values, connection.values)

@@ -3,7 +3,7 @@ import { nearest } from "../nearest.ts";
 import { ownSecretNames } from "./connection-keys.ts";
 import type { ConnectionEnvironment, Environment } from "./environment.ts";
 import { isUnset } from "./parse-variable.ts";
-import { secretFileNames, variableNames } from "./variables.ts";
+import { valueFileNames, variableNames } from "./variables.ts";
 
 /** Warnings of what is given and has no effect. */
 export const ineffectiveVariables = (
@@ -20,7 +20,7 @@ const unknownVariables = (
 ): readonly Problem[] => {
   const known = [
     ...variableNames,
-    ...secretFileNames,
+    ...valueFileNames,
     ...connections.flatMap(({ name }) => ownSecretNames(name)),
   ];
   return [...environment.keys()]

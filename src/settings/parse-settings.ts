@@ -1,15 +1,16 @@
-import { type Problem, placeText } from "../failure.ts";
-import { identityOfEndpoint } from "../ipsec/identity.ts";
+import { type Problem, placeText, quoted } from "../failure.ts";
+import { authenticationOf } from "./authentication.ts";
 import { crossChecks } from "./cross-checks.ts";
 import { crossConnectionChecks } from "./cross-connection-checks.ts";
 import { type ConnectionEnvironment, type Environment, type Given, unwrapped } from "./environment.ts";
+import { localIdentity, remoteIdentity } from "./identities.ts";
 import { ineffectiveVariables } from "./ineffective-variables.ts";
 import { isUnset, type ParsedVariable, parseVariable, quotesTakenOff } from "./parse-variable.ts";
 import type { ConnectionSettings, GatewayValues, Purpose, Settings, Values } from "./settings.ts";
-import { definitionOf, secretFileNames, type VariableName, variableNames } from "./variables.ts";
+import { definitionOf, type VariableName, valueFileNames, variableNames } from "./variables.ts";
 
 export type ParsedSettings = {
-  /** Absent when there is an error. */
+  /** Absent when there is an error, or a file could not be read, which its reader has told. */
   readonly settings?: Settings;
   readonly errors: readonly Problem[];
   readonly warnings: readonly Problem[];
@@ -17,12 +18,13 @@ export type ParsedSettings = {
 
 /**
  * Checks an environment, and the connections of a file if there is one: each variable alone, then what concerns
- * several, then what concerns several connections. Every problem is returned at once.
+ * several, then what concerns several connections. Every problem is returned at once. Certificates are judged by `now`.
  */
 export const parseSettings = (
   environment: Environment,
   purpose: Purpose,
   connections?: readonly ConnectionEnvironment[],
+  now: Date = new Date(),
 ): ParsedSettings => {
   const parse = parseOnce();
   const names = variableNames.filter((name) => isUsed(name, purpose));
@@ -39,7 +41,7 @@ export const parseSettings = (
   ];
   const tunnels = (connections ?? [{ environment }]).map((connection) => {
     const own = parseNames(ofEach, connection.environment, parse, common.values);
-    const parsed = checkConnection(connection, common, own, purpose);
+    const parsed = checkConnection(connection, common, own, { purpose, now });
     problems.push(parsed);
     return { ...connection, values: parsed.values };
   });
@@ -49,13 +51,17 @@ export const parseSettings = (
   // What many connections have in common is checked once, so its problems are the same objects.
   const errors = [...new Set(problems.flatMap((each) => each.errors))];
   const warnings = [...new Set(problems.flatMap((each) => each.warnings))];
-  if (errors.length > 0) return { errors, warnings };
+  const given = connections?.map((one) => one.environment) ?? [environment];
+  if (errors.length > 0 || given.some(lacksFile)) return { errors, warnings };
   const gateway = common.values as GatewayValues;
   const values = tunnels.map((tunnel) => tunnel.values);
   const isRendered = purpose === "gateway" && !gateway.IPSEC_USE_MANUAL_CONFIG;
   const settings = { gateway, tunnels: values, connections: isRendered ? values.map(completed) : [] };
   return { settings, errors, warnings };
 };
+
+const lacksFile = (environment: Environment): boolean =>
+  environment.values().some((given) => given.isUnreadable === true);
 
 type Problems = { readonly errors: readonly Problem[]; readonly warnings: readonly Problem[] };
 
@@ -96,7 +102,7 @@ const checkConnection = (
   connection: { readonly environment: Environment } | ConnectionEnvironment,
   common: ParsedNames,
   own: ParsedNames,
-  purpose: Purpose,
+  occasion: { readonly purpose: Purpose; readonly now: Date },
 ): Problems & { readonly values: Values } => {
   const { environment } = connection;
   const isOfFile = "place" in connection;
@@ -105,8 +111,12 @@ const checkConnection = (
   const failed = new Set([...common.errors, ...own.errors].map((problem) => problem.variable));
   const crossed = crossChecks(values, {
     isGiven: (name) => !isUnset(environment.get(name)),
-    purpose,
+    ...occasion,
     hasFailed: (name) => failed.has(name),
+    nameOf: (name) => {
+      const given = environment.get(name);
+      return given?.bytes === undefined ? name : `${name}_FILE=${quoted(given.source)}`;
+    },
   });
   const located = (problem: Problem): Problem =>
     isOfFile
@@ -148,7 +158,7 @@ const isUsed = (name: VariableName, purpose: Purpose): boolean =>
 
 /** Of the variables that name the files of secrets, which are read before they are checked. */
 const quotedFileNames = (environment: Environment, purpose: Purpose): readonly Problem[] =>
-  secretFileNames
+  valueFileNames
     .filter((name) => purpose === "gateway" && unwrapped(environment.get(name)?.text ?? "").hadQuotes)
     .map((name) => quotesTakenOff(name, name));
 
@@ -156,6 +166,7 @@ const quotedFileNames = (environment: Environment, purpose: Purpose): readonly P
 const completed = (values: Values): ConnectionSettings =>
   ({
     ...values,
-    IPSEC_LOCALID: values.IPSEC_LOCALID ?? identityOfEndpoint(values.IPSEC_LOCALIP),
-    IPSEC_REMOTEID: values.IPSEC_REMOTEID ?? identityOfEndpoint(values.IPSEC_REMOTEIP),
+    IPSEC_LOCALID: localIdentity(values),
+    IPSEC_REMOTEID: remoteIdentity(values),
+    authentication: authenticationOf(values),
   }) as ConnectionSettings;

@@ -1,6 +1,5 @@
 import type { Problem } from "../failure.ts";
 import { type Given, labelOf, unwrapped } from "./environment.ts";
-import { parsePreSharedKey } from "./values.ts";
 import { definitionOf, type VariableName } from "./variables.ts";
 
 export type ParsedVariable = {
@@ -28,8 +27,8 @@ export const parseVariable = (name: VariableName, given: Given | undefined): Par
     ...(given?.place === undefined ? {} : { place: given.place }),
   });
   if (given?.isUnreadable) return { errors, warnings };
-  if (given?.bytes !== undefined) {
-    const parsed = parsePreSharedKey(given.bytes);
+  if (given?.bytes !== undefined && definition.parseBytes !== undefined) {
+    const parsed = definition.parseBytes(given.bytes);
     warnings.push(...parsed.warnings.map(attribute));
     if (parsed.ok) return { value: parsed.value, errors, warnings };
     return { errors: parsed.problems.map(attribute), warnings };

@@ -71,8 +71,8 @@ const markdown = (): string =>
         "| variable | default | values | meaning |",
         "|---|---|---|---|",
         ...namesIn(group).map((name) => {
-          const { values, meaning, secret } = definitionOf(name);
-          const file = secret ? ` Also as a file: \`${name}_FILE\`.` : "";
+          const { values, meaning, parseBytes } = definitionOf(name);
+          const file = parseBytes ? ` Also as a file: \`${name}_FILE\`.` : "";
           return `| \`${name}\` | ${defaultInWords(name)} | ${values} | ${meaning}${file} |`;
         }),
         "",
@@ -86,12 +86,12 @@ const environmentFile = (): string =>
       [
         `# ${group}`,
         ...namesIn(group).flatMap((name) => {
-          const { meaning, values, example, required } = definitionOf(name);
+          const { meaning, values, example, required, isText } = definitionOf(name);
           return [
             "",
             `# ${plain(meaning)}`,
             `# Values: ${plain(values)}. Default: ${plain(defaultInWords(name))}.`,
-            `${required ? "" : "#"}${name}=${example}`,
+            `${required ? "" : "#"}${name}${isText ? "_FILE" : ""}=${example}`,
           ];
         }),
         "",
@@ -157,19 +157,33 @@ const scalarTypes = ["string", "number", "boolean", "null"];
 type Property = { readonly name: string; readonly schema: object; readonly isSecret: boolean };
 
 const propertiesOf = (name: VariableName): readonly Property[] => {
-  const { schema, meaning, values, default: text, words, secret, example } = definitionOf(name);
+  const {
+    schema,
+    meaning,
+    values,
+    default: text,
+    words,
+    secret,
+    parseBytes,
+    isText,
+    example,
+  } = definitionOf(name);
   const property = {
     ...z.toJSONSchema(schema, { io: "input" }),
     $schema: undefined,
     description: `${plain(meaning)} Values: ${plain(values)}.`,
     ...(text === undefined ? {} : { default: text }),
     ...(words === undefined ? {} : { examples: words }),
-    ...(words !== undefined || secret ? {} : { examples: [example] }),
+    ...(words !== undefined || secret || isText ? {} : { examples: [example] }),
     ...(secret ? { writeOnly: true } : {}),
   };
-  const file = { type: "string", description: `Path of a file with the value of ${name}.` };
+  const file = {
+    type: "string",
+    description: `Path of a file with the value of ${name}.`,
+    ...(isText ? { examples: [example] } : {}),
+  };
   return [
     { name, schema: property, isSecret: secret === true },
-    ...(secret ? [{ name: `${name}_FILE`, schema: file, isSecret: false }] : []),
+    ...(parseBytes ? [{ name: `${name}_FILE`, schema: file, isSecret: false }] : []),
   ];
 };

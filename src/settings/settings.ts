@@ -1,7 +1,7 @@
 import type * as z from "zod/mini";
+import type { Authentication } from "../ipsec/authentication.ts";
 import type { Identity } from "../ipsec/identity.ts";
 import type { Network } from "../ipsec/network.ts";
-import type { Secret } from "../secret.ts";
 import type { Checked } from "./checked.ts";
 import type { VariableName, variables } from "./variables.ts";
 
@@ -30,7 +30,7 @@ export type ConnectionSettings = Values & {
   readonly IPSEC_REMOTENET: readonly Network[];
   readonly IPSEC_LOCALID: Identity;
   readonly IPSEC_REMOTEID: Identity;
-  readonly IPSEC_PSK: Secret;
+  readonly authentication: Authentication;
 };
 
 export type Settings = {

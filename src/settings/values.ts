@@ -177,6 +177,29 @@ export const parsePreSharedKey = (bytes: Uint8Array): Parsed<Secret> => {
   return { ok: true, value: secret(key), warnings: weakness(key) };
 };
 
+/** Reads a private key as far as that goes without its passphrase. No message shows any of it. */
+export const parsePrivateKey = (bytes: Uint8Array): Parsed<Secret> => {
+  const text = new TextDecoder("latin1").decode(bytes);
+  const [block, ...others] = text.match(/-----BEGIN (?:[A-Z]+ )?PRIVATE KEY-----/g) ?? [];
+  if (block !== undefined && others.length === 0)
+    return { ok: true, value: secret(new Uint8Array(bytes)), warnings: [] };
+  const message = block === undefined ? "holds no private key in PEM" : "holds more than one private key";
+  const hint =
+    block === undefined
+      ? "it begins with -----BEGIN PRIVATE KEY-----, for example from: openssl pkey -in FILE -out key.pem"
+      : "keep the key of IPSEC_CERT alone";
+  return { ok: false, problems: [{ message, hint }], warnings: [] };
+};
+
+export const parsePassphrase = (bytes: Uint8Array): Parsed<Secret> =>
+  bytes.length > 0
+    ? { ok: true, value: secret(bytes), warnings: [] }
+    : {
+        ok: false,
+        problems: [{ message: "is empty", hint: "leave it out for a key that is not encrypted" }],
+        warnings: [],
+      };
+
 const suggestion = "make one with: openssl rand -base64 32";
 
 /** RFC 7296 §2.15 asks for as much unpredictability as the strongest key negotiated; twenty bytes are too few already. */

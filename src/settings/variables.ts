@@ -4,8 +4,9 @@ import {
   parseLocalEndpoint,
   parseRemoteEndpoint,
 } from "../ipsec/address.ts";
+import { parseCertificates } from "../ipsec/certificates.ts";
 import { parseIdentity } from "../ipsec/identity.ts";
-import { type CheckedSchema, checkedBy, checkedByResult, listOf } from "./checked.ts";
+import { type CheckedSchema, checkedBy, checkedByResult, listOf, type Parsed } from "./checked.ts";
 import {
   oneOfEachFamily,
   parseBoolean,
@@ -17,8 +18,10 @@ import {
   parseListenAddress,
   parseMtu,
   parseNetworkItem,
+  parsePassphrase,
   parsePath,
   parsePreSharedKey,
+  parsePrivateKey,
   parseProposalList,
   parseStart,
   parseSwitch,
@@ -59,8 +62,12 @@ export type Variable<T = unknown> = {
   readonly required?: true;
   /** Absent for what each connection may have for itself. */
   readonly scope?: "gateway";
-  /** Never shown, and also accepted as a file by the variable's name and `_FILE`. */
+  /** Never shown. */
   readonly secret?: true;
+  /** Reads the exact bytes of a file, which the variable's name and `_FILE` names. */
+  readonly parseBytes?: (bytes: Uint8Array) => Parsed<T>;
+  /** Of several lines, so nearly always given as a file; the example is a path. */
+  readonly isText?: true;
   /** The accepted words, where they are few; for JSON Schema and completion. */
   readonly words?: readonly string[];
   readonly schema: CheckedSchema<T>;
@@ -68,7 +75,15 @@ export type Variable<T = unknown> = {
 
 const variable = <T, const V extends Variable<T>>(definition: V): V => definition;
 
+/** What may also come as a file; as text it is read as UTF-8. */
+const fromFile = <T>(parseBytes: (bytes: Uint8Array) => Parsed<T>) => ({
+  parseBytes,
+  schema: checkedBy((text) => parseBytes(new TextEncoder().encode(text))),
+});
+
 const truths = ["yes", "no"] as const;
+const authentications = ["psk", "pubkey"] as const;
+const revocationPolicies = ["relaxed", "strict", "off"] as const;
 const exchanges = ["ike", "ikev1", "ikev2"] as const;
 const backends = ["stroke", "swanctl"] as const;
 const dataplanes = ["auto", "kernel", "userspace"] as const;
@@ -172,7 +187,70 @@ export const variables = {
     example: "replace-this-by-a-long-random-text",
     required: true,
     secret: true,
-    schema: checkedBy((text) => parsePreSharedKey(new TextEncoder().encode(text))),
+    ...fromFile(parsePreSharedKey),
+  }),
+  IPSEC_AUTH: variable({
+    group: "Authentication",
+    values: "`psk`, `pubkey`",
+    meaning:
+      "How both ends prove who they are: by `IPSEC_PSK`, or by certificates; `pubkey` needs `IPSEC_CERT`, `IPSEC_PRIVATE_KEY` and one of `IPSEC_CA_CERT` and `IPSEC_REMOTE_CERT`.",
+    example: "pubkey",
+    default: "psk",
+    words: authentications,
+    schema: checkedByResult(parseWord(authentications)),
+  }),
+  IPSEC_CERT: variable({
+    group: "Authentication",
+    values: "PEM; intermediate certificates after it",
+    meaning: "Certificate of this end. Its subject is `IPSEC_LOCALID` where that is not set.",
+    example: "/etc/vnf-ipsec/cert.pem",
+    isText: true,
+    ...fromFile(parseCertificates),
+  }),
+  IPSEC_PRIVATE_KEY: variable({
+    group: "Authentication",
+    values: "PEM: RSA, ECDSA or Ed25519",
+    meaning: "Private key of `IPSEC_CERT`.",
+    example: "/run/secrets/key.pem",
+    isText: true,
+    secret: true,
+    ...fromFile(parsePrivateKey),
+  }),
+  IPSEC_PRIVATE_KEY_PASSPHRASE: variable({
+    group: "Authentication",
+    values: "text",
+    meaning: "What opens `IPSEC_PRIVATE_KEY`, if that is encrypted.",
+    example: "replace-this-by-the-passphrase",
+    secret: true,
+    ...fromFile(parsePassphrase),
+  }),
+  IPSEC_CA_CERT: variable({
+    group: "Authentication",
+    values: "PEM; a root, and intermediate certificates that the peer does not send",
+    meaning: "Certification authority by which the peer's certificate is trusted, and no other one.",
+    example: "/etc/vnf-ipsec/ca.pem",
+    isText: true,
+    ...fromFile(parseCertificates),
+  }),
+  IPSEC_REMOTE_CERT: variable({
+    group: "Authentication",
+    values: "PEM",
+    meaning:
+      "The peer's certificate itself, instead of `IPSEC_CA_CERT`. Its subject is `IPSEC_REMOTEID` where that is not set.",
+    example: "/etc/vnf-ipsec/peer.pem",
+    isText: true,
+    ...fromFile(parseCertificates),
+  }),
+  IPSEC_REVOCATION: variable({
+    group: "Authentication",
+    scope: "gateway",
+    values: "`relaxed`, `strict`, `off`",
+    meaning:
+      "Whether a peer's certificate has been revoked (CRL, OCSP): `relaxed` refuses what is known to be, `strict` also what nobody can tell of, `off` never asks.",
+    example: "strict",
+    default: "relaxed",
+    words: revocationPolicies,
+    schema: checkedByResult(parseWord(revocationPolicies)),
   }),
 
   IPSEC_KEYEXCHANGE: variable({
@@ -454,10 +532,11 @@ export const variableNames = Object.keys(variables) as readonly VariableName[];
 /** Record of a variable without what its literal type knows, for code that treats all of them alike. */
 export const definitionOf = (name: VariableName): Variable => variables[name];
 
-/** Names of the variables that give a secret in a file. */
-export const secretFileNames: readonly string[] = variableNames
-  .filter((name) => definitionOf(name).secret)
+/** Names of the variables that name a file with the value of another. */
+export const valueFileNames: readonly string[] = variableNames
+  .filter((name) => definitionOf(name).parseBytes !== undefined)
   .map((name) => `${name}_FILE`);
 
 /** Whether the name is that of a variable whose value is never shown. */
-export const isSecret = (name: string): boolean => secretFileNames.includes(`${name}_FILE`);
+export const isSecret = (name: string): boolean =>
+  variableNames.some((one) => one === name && definitionOf(one).secret);

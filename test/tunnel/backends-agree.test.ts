@@ -6,7 +6,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, before, test } from "node:test";
 import { promisify } from "node:util";
-import { type Backend, revealedAsBase64 } from "../../src/backend/backend.ts";
+import type { Backend } from "../../src/backend/backend.ts";
 import { backends } from "../../src/backend/backends.ts";
 import { loadSettings } from "../../src/commands/load-settings.ts";
 import { askDaemon } from "../../src/daemon/ask-daemon.ts";
@@ -128,7 +128,7 @@ async function start(name: Backend["name"], command: readonly string[]): Promise
   const options = {
     templates: loadTemplates(),
     dataplane: "kernel",
-    showSecret: revealedAsBase64,
+    showSecrets: true,
   } as const;
   const texts = (suffix: string): string =>
     connections

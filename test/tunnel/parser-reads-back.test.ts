@@ -6,7 +6,6 @@ import { join } from "node:path";
 import { after, before, test } from "node:test";
 import { promisify } from "node:util";
 import fc from "fast-check";
-import { revealedAsBase64 } from "../../src/backend/backend.ts";
 import type { ConfigFile } from "../../src/backend/config-file.ts";
 import { stroke } from "../../src/backend/stroke/backend.ts";
 import { loadSettings } from "../../src/commands/load-settings.ts";
@@ -144,9 +143,11 @@ test("each key is loaded once, for exactly its owners, and there is no other", (
   );
   assert.equal(keys.length, cases.length);
   for (const [index, { connection, hostile }] of cases.entries()) {
+    const { authentication } = connection;
+    assert.ok(authentication.method === "psk");
     assert.deepEqual(
       keys[index],
-      Buffer.from(connection.authentication.psk.reveal()),
+      Buffer.from(authentication.psk.reveal()),
       `seed ${seed}\n${asCommand(hostile)}`,
     );
   }
@@ -195,7 +196,7 @@ function renamed(hostile: HostileCase, original: Connection, name: string): Vali
   const files = stroke.connectionFiles(connection, {
     templates,
     dataplane: "kernel",
-    showSecret: revealedAsBase64,
+    showSecrets: true,
   });
   // Nothing is to be initiated, or trapped, for the sake of what is read.
   const quiet = files.map((file) => ({ ...file, text: file.text.replace(/^\tauto=\w+$/gm, "\tauto=add") }));

@@ -1,36 +1,44 @@
 import type { ChildSa, Connection } from "../../gateway/gateway.ts";
 import { endpointText } from "../../ipsec/address.ts";
 import { renderProposals } from "../../ipsec/proposal.ts";
-import { masked } from "../../secret.ts";
-import type { Backend, DaemonRequest, RenderOptions } from "../backend.ts";
+import { type Backend, type DaemonRequest, type RenderOptions, renderPsk } from "../backend.ts";
 import { yesNo } from "../charon-conf.ts";
 import { type ConfigFile, marker } from "../config-file.ts";
 import { secretOwners } from "../secret-owners.ts";
 import { renderIdentity } from "../strongswan-identity.ts";
+import { caSections, connCredentials, credentialFiles, privateKeyPath } from "./credential-files.ts";
 
-const connectionFiles = (connection: Connection, options: RenderOptions): readonly ConfigFile[] => [
-  {
-    path: `/etc/ipsec.config.d/ipsec.${connection.name}.conf`,
-    mode: 0o644,
-    connection: connection.name,
-    ownedByDaemon: false,
-    text: options.templates["stroke/connection.conf"]({
-      marker,
-      conns: connection.children.map((child) => conn(connection, child)),
-    }),
-  },
-  {
-    path: `/etc/ipsec.secrets.d/ipsec.${connection.name}.secrets`,
-    mode: 0o600,
-    connection: connection.name,
-    ownedByDaemon: true,
-    text: options.templates["stroke/connection.secrets"]({
-      marker,
-      owners: secretOwners(connection),
-      psk: (options.showSecret ?? (() => masked))(connection.authentication.psk),
-    }),
-  },
-];
+const connectionFiles = (connection: Connection, options: RenderOptions): readonly ConfigFile[] => {
+  const { authentication } = connection;
+  return [
+    {
+      path: `/etc/ipsec.config.d/ipsec.${connection.name}.conf`,
+      mode: 0o644,
+      connection: connection.name,
+      ownedByDaemon: false,
+      text: options.templates["stroke/connection.conf"]({
+        marker,
+        // Of all connections: ipsec.conf(5) has it in no `conn`. IPSEC_REVOCATION is of all, too.
+        strict: authentication.method === "pubkey" && authentication.revocation === "strict",
+        authorities: caSections(connection),
+        conns: connection.children.map((child) => conn(connection, child)),
+      }),
+    },
+    {
+      path: `/etc/ipsec.secrets.d/ipsec.${connection.name}.secrets`,
+      mode: 0o600,
+      connection: connection.name,
+      ownedByDaemon: true,
+      text: options.templates["stroke/connection.secrets"]({
+        marker,
+        ...(authentication.method === "psk"
+          ? { owners: secretOwners(connection), psk: renderPsk(authentication.psk, options) }
+          : { privateKey: privateKeyPath(connection.name) }),
+      }),
+    },
+    ...credentialFiles(connection, options),
+  ];
+};
 
 const unloadChild = ({ name, onTraffic }: ChildSa): readonly DaemonRequest[] => [
   ...(onTraffic ? [{ kind: "program", argv: ["ipsec", "unroute", name], mayFail: true } as const] : []),
@@ -75,6 +83,7 @@ const conn = (connection: Connection, child: ChildSa) => ({
   right: endpointText(connection.remote.endpoint),
   rightid: renderIdentity(connection.remote.identity),
   rightsubnet: child.remoteNetworks.map((network) => network.text).join(","),
+  credentials: connCredentials(connection),
   ike: renderProposals(connection.proposals),
   esp: renderProposals(child.proposals),
   ikelifetime: connection.lifetimeSeconds,

@@ -2,14 +2,14 @@ import type { ChildSa, Connection } from "../../gateway/gateway.ts";
 import { endpointText } from "../../ipsec/address.ts";
 import { renderProposals } from "../../ipsec/proposal.ts";
 import { yesNo } from "../charon-conf.ts";
-import { renderIdentity } from "../strongswan-identity.ts";
+import { endsOf, type Naming } from "./credentials.ts";
 
 /**
  * A connection in the words of swanctl.conf(5). They are those of vici's `load-conn`, too, where a list is a list
  * (strongSwan src/swanctl/commands/load_conns.c, is_list_key), so this is sent as it is and printed as it is.
  * Whatever is not said here has the default that ipsec.conf(5) has.
  */
-export const swanctlConnection = (connection: Connection) => {
+export const swanctlConnection = (connection: Connection, naming: Naming) => {
   const { lifetimeSeconds, rekeyMarginSeconds, reauthenticate, deadPeer } = connection;
   const renewal = String(lifetimeSeconds - rekeyMarginSeconds);
   return {
@@ -27,8 +27,8 @@ export const swanctlConnection = (connection: Connection) => {
     dpd_timeout: String(deadPeer.timeoutSeconds),
     keyingtries: "0",
     unique: "replace",
-    local: { auth: "psk", id: renderIdentity(connection.local.identity) },
-    remote: { auth: "psk", id: renderIdentity(connection.remote.identity) },
+    ...(connection.authentication.method === "pubkey" ? { send_cert: "always" } : {}),
+    ...endsOf(connection, naming),
     children: Object.fromEntries(
       connection.children.map((child) => [child.name, childOf(child, connection)]),
     ),

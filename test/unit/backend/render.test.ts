@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { revealedAsBase64 } from "../../../src/backend/backend.ts";
+import { renderPsk } from "../../../src/backend/backend.ts";
 import { backends } from "../../../src/backend/backends.ts";
 import { marker } from "../../../src/backend/config-file.ts";
 import { renderFiles } from "../../../src/backend/files.ts";
@@ -20,7 +20,7 @@ const filesOf = (
     templates: loadTemplates(),
     dataplane: "kernel",
     manualCharon: options.manualCharon ?? false,
-    ...(options.isReal ? { showSecret: revealedAsBase64 } : {}),
+    showSecrets: options.isReal === true,
   });
 };
 
@@ -32,7 +32,7 @@ test("a key is masked unless the files are really written", () => {
 
 test("a key of any bytes is written as base64", () => {
   const everyByte = Uint8Array.from({ length: 256 }, (_, byte) => byte);
-  const written = revealedAsBase64(secret(everyByte));
+  const written = renderPsk(secret(everyByte), { showSecrets: true });
   assert.match(written, /^0s[A-Za-z0-9+/]+=*$/);
   assert.deepEqual(Uint8Array.from(Buffer.from(written.slice(2), "base64")), everyByte);
 });

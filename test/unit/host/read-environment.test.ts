@@ -32,7 +32,7 @@ const { IPSEC_PSK: _, ...withoutKey } = minimal;
 
 const keyFrom = async (content: string | Uint8Array): Promise<string> => {
   const { settings } = await loadSettings({ ...withoutKey, IPSEC_PSK_FILE: file(content) }, "gateway");
-  return Buffer.from(settings.connections[0]?.IPSEC_PSK.reveal() ?? []).toString("latin1");
+  return Buffer.from(settings.connections[0]?.IPSEC_PSK?.reveal() ?? []).toString("latin1");
 };
 
 test("ENVFILE wins over the process environment, and both over the defaults", async () => {

@@ -7,7 +7,7 @@ import { parse as parseYaml } from "yaml";
 import { lintEnvironmentFile } from "../../../src/host/lint-environment-file.ts";
 import { parseSettings } from "../../../src/settings/parse-settings.ts";
 import { renderReference } from "../../../src/settings/reference.ts";
-import { definitionOf, secretFileNames, variableNames } from "../../../src/settings/variables.ts";
+import { definitionOf, valueFileNames, variableNames } from "../../../src/settings/variables.ts";
 import { environmentOf } from "../../support/environment-of.ts";
 import { repository } from "../../support/repository.ts";
 
@@ -24,8 +24,8 @@ const schema = JSON.parse(renderReference("json-schema")) as {
 
 test("each default and each example is a good value of its variable", () => {
   for (const name of variableNames) {
-    const { schema: check, default: text, example, words = [] } = definitionOf(name);
-    for (const value of [example, ...words, ...(text === undefined ? [] : [text])]) {
+    const { schema: check, default: text, example, words = [], isText } = definitionOf(name);
+    for (const value of [...(isText ? [] : [example]), ...words, ...(text === undefined ? [] : [text])]) {
       assert.ok(check.safeParse(value).success, `${name}=${value}`);
     }
   }
@@ -49,7 +49,8 @@ test("the environment file of the reference is one that a shell and dotenv read 
 test("with every line of it in effect, only what excludes each other is wrong", () => {
   const text = renderReference("env").replace(/^#(?=[A-Z_]+=)/gm, "");
   const values = parse(text);
-  for (const name of variableNames) assert.ok(name in values, name);
+  for (const name of variableNames)
+    assert.ok((definitionOf(name).isText ? `${name}_FILE` : name) in values, name);
   assert.deepEqual(lintEnvironmentFile(text, ".env.example"), []);
   const { errors } = parseSettings(environmentOf({ ...values, ENVFILE: "" }), "gateway");
   assert.deepEqual(
@@ -61,7 +62,7 @@ test("with every line of it in effect, only what excludes each other is wrong", 
 test("the JSON Schema describes exactly the variables and the files of secrets, all of them text", () => {
   assert.deepEqual(
     Object.keys(schema.properties).toSorted(),
-    [...variableNames, ...secretFileNames].toSorted(),
+    [...variableNames, ...valueFileNames].toSorted(),
   );
   for (const [name, property] of Object.entries(schema.properties))
     assert.equal(property.type, "string", name);

@@ -114,7 +114,7 @@ const refused: readonly (readonly [VariableName, ...string[]])[] = [
     "fe80::1%eth0",
   ],
   ["IPSEC_REMOTEIP", "192.0.2.256", "vpn..example", "-vpn", "http://vpn", "255.255.255.255", "a b"],
-  ["IPSEC_LOCALID", "moon example", "@", "@#xyz", "keyid:", "a@b@c", 'CN="x"', "CN=x, nonsense=y", "1.2.3"],
+  ["IPSEC_LOCALID", "moon example", "@", "@#xyz", "keyid:", "a@b@c", 'CN="x', "CN=x, nonsense=y", "1.2.3"],
   ["IPSEC_REMOTEID", "moön", "x\ny", "a : b"],
   ["IPSEC_LOCALNET", "10.1.0.0/33", "10.1.0.0/", "10.1/16", "net", "10.1.0.0/16,", ",", "10.1.0.0-10.2.0.0"],
   [

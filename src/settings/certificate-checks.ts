@@ -1,0 +1,241 @@
+import type { KeyObject } from "node:crypto";
+import type { Certificate } from "../ipsec/certificate.ts";
+import type { Identity } from "../ipsec/identity.ts";
+import { openPrivateKey } from "../ipsec/private-key.ts";
+import type { Collector, Context } from "./cross-checks.ts";
+import { certificateOf, confirmedBy, identitiesIn } from "./identities.ts";
+import type { Values } from "./settings.ts";
+import type { VariableName } from "./variables.ts";
+
+/** What certificates and private key must be, each and together; what is given beside them in vain. */
+export const checkCertificates = (values: Values, context: Context, collect: Collector): void => {
+  checkWhatIsGiven(values, context, collect);
+  if (values.IPSEC_AUTH !== "pubkey") return;
+  for (const name of certificateVariables) {
+    for (const certificate of values[name] ?? []) checkCertificate(name, certificate, context, collect);
+  }
+  checkPrivateKey(values, context, collect);
+  checkChain(values, context, collect);
+  checkAuthorities(values, context, collect);
+  checkPeerCertificate(values, context, collect);
+  checkIdentities(values, context, collect);
+};
+
+const certificateVariables = ["IPSEC_CERT", "IPSEC_CA_CERT", "IPSEC_REMOTE_CERT"] as const;
+
+const checkWhatIsGiven = (values: Values, context: Context, { error, warn }: Collector): void => {
+  const idle =
+    values.IPSEC_AUTH === "pubkey"
+      ? (["IPSEC_PSK"] as const)
+      : ([...certificateVariables, "IPSEC_PRIVATE_KEY", "IPSEC_PRIVATE_KEY_PASSPHRASE"] as const);
+  for (const name of idle.filter((one) => context.isGiven(one))) {
+    warn(
+      [name, "IPSEC_AUTH"],
+      `${name} has no effect with IPSEC_AUTH=${values.IPSEC_AUTH}`,
+      values.IPSEC_AUTH === "pubkey" ? "leave it out" : "set IPSEC_AUTH=pubkey, or leave it out",
+    );
+  }
+  if (values.IPSEC_AUTH !== "pubkey") return;
+  const lacks = (name: VariableName): boolean => !context.isGiven(name) && !context.hasFailed(name);
+  for (const name of ["IPSEC_CERT", "IPSEC_PRIVATE_KEY"] as const) {
+    if (!lacks(name)) continue;
+    error(
+      [name, "IPSEC_AUTH"],
+      `${name} is not set, which IPSEC_AUTH=pubkey needs`,
+      `name a PEM file in ${name}_FILE; docs/certificates.md shows how to make one`,
+    );
+  }
+  const [lacksAuthority, lacksPeer] = [lacks("IPSEC_CA_CERT"), lacks("IPSEC_REMOTE_CERT")];
+  if (lacksAuthority && lacksPeer) {
+    error(
+      ["IPSEC_CA_CERT", "IPSEC_REMOTE_CERT", "IPSEC_AUTH"],
+      "neither IPSEC_CA_CERT nor IPSEC_REMOTE_CERT is set, so no certificate of a peer would be trusted",
+      "name the peer's CA in IPSEC_CA_CERT_FILE, or the peer's certificate itself in IPSEC_REMOTE_CERT_FILE",
+    );
+  }
+  if (!lacksAuthority && !lacksPeer) {
+    error(
+      ["IPSEC_CA_CERT", "IPSEC_REMOTE_CERT"],
+      "IPSEC_CA_CERT and IPSEC_REMOTE_CERT are both set",
+      "keep IPSEC_REMOTE_CERT to trust this one certificate, or IPSEC_CA_CERT to trust its CA",
+    );
+  }
+};
+
+const checkCertificate = (
+  name: (typeof certificateVariables)[number],
+  certificate: Certificate,
+  { nameOf, now }: Context,
+  { error, warn }: Collector,
+): void => {
+  const what = `${nameOf(name)}: the certificate ${nameFor(certificate)}`;
+  const { notBefore, notAfter, isSelfSigned, publicKey, weakSignature } = certificate;
+  const daysLeft = Math.floor((notAfter.getTime() - now.getTime()) / millisecondsADay);
+  const renewal = "have it renewed, and check the clock of this host (date -u)";
+  if (notAfter < now) error([name], `${what} has expired on ${day(notAfter)}`, renewal);
+  else if (notBefore > now) error([name], `${what} is not valid before ${day(notBefore)}`, renewal);
+  else if (daysLeft < 30)
+    warn(
+      [name],
+      `${what} expires in ${daysLeft} days, on ${day(notAfter)}`,
+      "have it renewed, then reload: vnf-ipsec reload",
+    );
+  const weak = weakKey(publicKey);
+  if (weak !== undefined)
+    warn([name], `${what} has ${weak}, which is too weak (RFC 8247)`, "RSA of 3072 bits, P-256 or Ed25519");
+  // Nobody relies on the signature of a root.
+  if (weakSignature !== undefined && !isSelfSigned)
+    warn(
+      [name],
+      `${what} is signed over ${weakSignature}, which can be forged (RFC 8247)`,
+      "have it signed over SHA-256 or better",
+    );
+};
+
+const checkPrivateKey = (values: Values, { nameOf }: Context, { error }: Collector): void => {
+  const { IPSEC_CERT: certificates, IPSEC_PRIVATE_KEY: given } = values;
+  if (given === undefined) return;
+  const opened = openPrivateKey(given, values.IPSEC_PRIVATE_KEY_PASSPHRASE);
+  if (!opened.ok) {
+    error(
+      ["IPSEC_PRIVATE_KEY", "IPSEC_PRIVATE_KEY_PASSPHRASE"],
+      `${nameOf("IPSEC_PRIVATE_KEY")}: the private key ${opened.problem.message}`,
+      opened.problem.hint ?? "openssl pkey -in FILE -noout",
+    );
+    return;
+  }
+  const { publicKey } = opened.value;
+  const own = certificates?.[0];
+  if (own !== undefined && !own.publicKey.equals(publicKey)) {
+    const isBehind = certificates?.some((one) => one.publicKey.equals(publicKey)) === true;
+    error(
+      ["IPSEC_PRIVATE_KEY", "IPSEC_CERT"],
+      `${nameOf("IPSEC_PRIVATE_KEY")}: the private key is not that of the certificate ${nameFor(own)} in ${nameOf("IPSEC_CERT")}`,
+      isBehind
+        ? "put the certificate of this gateway first, those of its CAs after it"
+        : "compare openssl pkey -in KEY -pubout with openssl x509 -in CERT -noout -pubkey",
+    );
+  }
+  const kind = publicKey.asymmetricKeyType ?? "";
+  if (kind.startsWith("ed") && values.IPSEC_KEYEXCHANGE === "ikev1") {
+    error(
+      ["IPSEC_PRIVATE_KEY", "IPSEC_KEYEXCHANGE"],
+      `IKEv1 knows no ${kind === "ed448" ? "Ed448" : "Ed25519"} signatures, which are of IKEv2 (RFC 8420)`,
+      "set IPSEC_KEYEXCHANGE=ikev2, or take an RSA or ECDSA key",
+    );
+  }
+};
+
+const checkChain = (values: Values, { nameOf }: Context, { error, warn }: Collector): void => {
+  const [own, ...others] = values.IPSEC_CERT ?? [];
+  if (own === undefined) return;
+  for (const other of others.filter(({ isAuthority }) => !isAuthority)) {
+    error(
+      ["IPSEC_CERT"],
+      `${nameOf("IPSEC_CERT")}: the certificate ${nameFor(other)} after the first is not that of a CA`,
+      "only the first is this gateway's own; intermediate CAs follow",
+    );
+  }
+  const issuers = [...others, ...(values.IPSEC_CA_CERT ?? [])];
+  const last = endOfChain(own, issuers);
+  if (last.isSelfSigned) return;
+  warn(
+    ["IPSEC_CERT"],
+    `${nameOf("IPSEC_CERT")}: who signed ${nameFor(last)} is not given, so the peer must know that CA`,
+    "if it is a root that the peer has, all is well; put an intermediate CA after the certificate",
+  );
+};
+
+const endOfChain = (certificate: Certificate, issuers: readonly Certificate[]): Certificate => {
+  const issuer = certificate.isSelfSigned
+    ? undefined
+    : issuers.find((one) => one.isAuthority && certificate.isIssuedBy(one));
+  return issuer === undefined
+    ? certificate
+    : endOfChain(
+        issuer,
+        issuers.filter((one) => one !== issuer),
+      );
+};
+
+const checkAuthorities = (values: Values, { nameOf }: Context, { error }: Collector): void => {
+  const authorities = values.IPSEC_CA_CERT;
+  if (authorities === undefined) return;
+  for (const one of authorities.filter(({ isAuthority }) => !isAuthority)) {
+    error(
+      ["IPSEC_CA_CERT"],
+      `${nameOf("IPSEC_CA_CERT")}: ${nameFor(one)} is not a CA (basic constraints), so it can vouch for nobody`,
+      "give the certificate of the CA; that of the peer itself belongs into IPSEC_REMOTE_CERT",
+    );
+  }
+  const roots = authorities.filter(({ isSelfSigned, isAuthority }) => isSelfSigned && isAuthority);
+  // strongSwan trusts nothing else (credential_manager.c, verify_trust_chain).
+  if (roots.length === 0 && authorities.every(({ isAuthority }) => isAuthority)) {
+    error(
+      ["IPSEC_CA_CERT"],
+      `${nameOf("IPSEC_CA_CERT")} holds no root, which signs itself: a chain of trust ends there`,
+      "add the certificate of the root CA; intermediates may stay",
+    );
+  }
+  // ipsec.conf(5) has one `rightca`, and what is trusted for one connection must not be for another.
+  if (roots.length > 1 && values.IPSEC_BACKEND === "stroke") {
+    error(
+      ["IPSEC_CA_CERT", "IPSEC_BACKEND"],
+      `${nameOf("IPSEC_CA_CERT")} holds ${roots.length} roots, and ipsec.conf can name one for a connection`,
+      "set IPSEC_BACKEND=swanctl, or keep the root of the peer alone",
+    );
+  }
+};
+
+const checkPeerCertificate = (values: Values, { nameOf }: Context, { error }: Collector): void => {
+  if ((values.IPSEC_REMOTE_CERT?.length ?? 0) < 2) return;
+  error(
+    ["IPSEC_REMOTE_CERT"],
+    `${nameOf("IPSEC_REMOTE_CERT")} holds several certificates`,
+    "keep the peer's own alone: it is trusted by itself, not by its CA",
+  );
+};
+
+const checkIdentities = (values: Values, { nameOf }: Context, { error }: Collector): void => {
+  for (const [name, source] of [
+    ["IPSEC_LOCALID", "IPSEC_CERT"],
+    ["IPSEC_REMOTEID", "IPSEC_REMOTE_CERT"],
+  ] as const) {
+    const [identity, certificate] = [values[name], certificateOf(values, source)];
+    if (certificate === undefined) continue;
+    const names = identitiesIn(certificate);
+    if (identity === undefined && names.length === 0) {
+      error(
+        [name, source],
+        `${nameOf(source)}: the certificate names nobody, neither as its subject nor as an alternative name`,
+        "have one made with a subject, for example -subj /C=DE/O=Example/CN=moon.example.com",
+      );
+    }
+    if (identity === undefined || identity.kind === "any") continue;
+    if (confirmedBy(certificate, identity) !== undefined || identity.text.includes("*")) continue;
+    error(
+      [name, source],
+      `${name}=${identity.text} is not in the certificate of ${nameOf(source)}, which has ${names.map(textOf).join("; ") || "no name"}`,
+      `take one of these, or leave ${name} out for the first`,
+    );
+  }
+};
+
+const textOf = (identity: Identity): string => (identity.kind === "any" ? "%any" : identity.text);
+
+const nameFor = (certificate: Certificate): string => {
+  const [first] = identitiesIn(certificate);
+  return first === undefined ? `with SHA-256 ${certificate.fingerprint}` : JSON.stringify(textOf(first));
+};
+
+const millisecondsADay = 86_400_000;
+
+const day = (date: Date): string => date.toISOString().slice(0, 10);
+
+/** What RFC 8247 §3 and the strength of 112 bits leave out; undefined for what is strong enough. */
+const weakKey = ({ asymmetricKeyType, asymmetricKeyDetails }: KeyObject): string | undefined => {
+  const { modulusLength, namedCurve = "" } = asymmetricKeyDetails ?? {};
+  if (asymmetricKeyType === "rsa" && modulusLength !== undefined && modulusLength < 2048)
+    return `an RSA key of ${modulusLength} bits`;
+  return ["prime192v1", "secp224r1"].includes(namedCurve) ? `a key on ${namedCurve}` : undefined;
+};
