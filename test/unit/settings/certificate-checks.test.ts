@@ -1,0 +1,309 @@
+import assert from "node:assert/strict";
+import { after, test } from "node:test";
+import type { Problem } from "../../../src/failure.ts";
+import { type ParsedSettings, parseSettings } from "../../../src/settings/parse-settings.ts";
+import { environmentOf, minimal } from "../../support/environment-of.ts";
+import { convertKey, createPki, type Issued, type KeyKind } from "../../support/pki.ts";
+
+const pki = createPki();
+after(() => pki[Symbol.dispose]());
+
+const root = pki.root("/C=DE/O=Example/CN=root");
+const moon = root.issue({
+  subject: "/C=DE/O=Example/CN=moon",
+  alternativeNames: "DNS:moon.example.org,email:moon@example.org,IP:192.0.2.1,IP:2001:db8::1",
+});
+
+const { IPSEC_PSK: _, ...withoutKey } = minimal;
+
+const environment = (own: Issued, changes: Readonly<Record<string, string>> = {}) => ({
+  ...withoutKey,
+  IPSEC_AUTH: "pubkey",
+  IPSEC_CERT: own.certificate,
+  IPSEC_PRIVATE_KEY: own.privateKey,
+  IPSEC_CA_CERT: root.certificate,
+  ...changes,
+});
+
+const parse = (
+  own: Issued,
+  changes: Readonly<Record<string, string>> = {},
+  now: Date = new Date(),
+): ParsedSettings => parseSettings(environmentOf(environment(own, changes)), "gateway", undefined, now);
+
+const connectionOf = ({ settings, errors }: ParsedSettings) => {
+  assert.deepEqual(errors, []);
+  return settings?.connections[0] ?? assert.fail();
+};
+
+const told = (problems: readonly Problem[]) => problems.map(({ variable, message }) => [variable, message]);
+
+/** One error, of these variables, whose message says this; whatever else is told holds no secret. */
+const refuses = (parsed: ParsedSettings, variable: string, message: RegExp): void => {
+  const [error, ...others] = parsed.errors;
+  assert.deepEqual(told(others), []);
+  assert.equal(error?.variable, variable);
+  assert.match(error?.message ?? "", message);
+  assert.ok((error?.hint ?? "").length > 10);
+};
+
+const ofKind = (kind: KeyKind): Issued => root.issue({ subject: `/CN=${kind}`, kind });
+
+for (const kind of ["rsa", "ecdsa", "ed25519"] as const) {
+  test(`a certificate with a key of ${kind} and its CA is all that is needed, without a warning`, () => {
+    const own = ofKind(kind);
+    const parsed = parse(own);
+    assert.deepEqual(parsed.warnings, []);
+    const { authentication } = connectionOf(parsed);
+    assert.ok(authentication.method === "pubkey");
+    assert.equal(authentication.certificate.pem, own.certificate);
+    assert.equal(Buffer.from(authentication.privateKey.reveal()).toString(), own.privateKey);
+  });
+}
+
+test("a private key may be PKCS#1, SEC1 or PKCS#8, encrypted or not, and becomes one without a passphrase", () => {
+  const passphrase = "correct horse battery staple";
+  const encrypted = ["-aes256", "-passout", `pass:${passphrase}`];
+  for (const [kind, ...words] of [
+    ["rsa", "-traditional"],
+    ["ecdsa", "-traditional"],
+    ["rsa", "-traditional", ...encrypted],
+    ["ecdsa", "-traditional", ...encrypted],
+    ["ed25519", ...encrypted],
+    ["rsa", ...encrypted],
+  ] as const) {
+    const own = ofKind(kind);
+    const given = convertKey(own.privateKey, ...words);
+    assert.notEqual(given, own.privateKey);
+    const withPassphrase = { IPSEC_PRIVATE_KEY: given, IPSEC_PRIVATE_KEY_PASSPHRASE: passphrase };
+    const { authentication } = connectionOf(parse(own, withPassphrase));
+    assert.ok(authentication.method === "pubkey");
+    assert.equal(Buffer.from(authentication.privateKey.reveal()).toString(), own.privateKey);
+    if (!words.includes("-aes256" as never)) continue;
+    refuses(
+      parse(own, { IPSEC_PRIVATE_KEY: given }),
+      "IPSEC_PRIVATE_KEY, IPSEC_PRIVATE_KEY_PASSPHRASE",
+      /is encrypted, and there is no passphrase/,
+    );
+    const wrong = parse(own, { ...withPassphrase, IPSEC_PRIVATE_KEY_PASSPHRASE: "cAnArYpassphrase" });
+    refuses(
+      wrong,
+      "IPSEC_PRIVATE_KEY, IPSEC_PRIVATE_KEY_PASSPHRASE",
+      /the passphrase is not that of this key/,
+    );
+    assert.doesNotMatch(JSON.stringify(wrong), /cAnArY/);
+  }
+});
+
+test("a key that is not that of the certificate is refused, and nothing that is said of it shows any of it", () => {
+  const other = ofKind("ecdsa");
+  const parsed = parse(moon, { IPSEC_PRIVATE_KEY: other.privateKey });
+  refuses(
+    parsed,
+    "IPSEC_PRIVATE_KEY, IPSEC_CERT",
+    /is not that of the certificate "C=DE, O=Example, CN=moon"/,
+  );
+  for (const broken of [
+    other.privateKey.replace(/\n\w{20}/, "\n"),
+    `${other.privateKey}\n${other.privateKey}`,
+    other.privateKey.replaceAll("-----", ""),
+  ]) {
+    const { errors } = parse(moon, { IPSEC_PRIVATE_KEY: broken });
+    assert.ok(errors.length > 0);
+    for (const line of other.privateKey.split("\n").filter((one) => one.length > 20 && !one.startsWith("-")))
+      assert.ok(!JSON.stringify(errors).includes(line.slice(0, 16)), JSON.stringify(errors));
+  }
+});
+
+test("where the certificate of the key comes later in the file, the order is what is wrong", () => {
+  const chain = { IPSEC_CERT: root.certificate + moon.certificate };
+  const { errors } = parse(moon, chain);
+  assert.ok(errors.some(({ hint }) => /put the certificate of this gateway first/.test(hint ?? "")));
+});
+
+test("what is needed is asked for at once", () => {
+  const { errors } = parseSettings(environmentOf({ ...withoutKey, IPSEC_AUTH: "pubkey" }), "gateway");
+  assert.deepEqual(
+    errors.map(({ variable }) => variable),
+    [
+      "IPSEC_CERT, IPSEC_AUTH",
+      "IPSEC_PRIVATE_KEY, IPSEC_AUTH",
+      "IPSEC_CA_CERT, IPSEC_REMOTE_CERT, IPSEC_AUTH",
+    ],
+  );
+});
+
+test("what the other way to authenticate needs is said to have no effect", () => {
+  const withPsk = parse(moon, { IPSEC_PSK: minimal.IPSEC_PSK });
+  assert.deepEqual(
+    withPsk.warnings.map(({ variable }) => variable),
+    ["IPSEC_PSK, IPSEC_AUTH"],
+  );
+  const { warnings } = parseSettings(
+    environmentOf({ ...minimal, IPSEC_CERT: moon.certificate, IPSEC_PRIVATE_KEY: moon.privateKey }),
+    "gateway",
+  );
+  assert.deepEqual(
+    warnings.map(({ variable }) => variable),
+    ["IPSEC_CERT, IPSEC_AUTH", "IPSEC_PRIVATE_KEY, IPSEC_AUTH"],
+  );
+});
+
+test("a certificate that has expired, or is not valid yet, is refused; one that will expire soon warns", () => {
+  const inDays = (days: number) => new Date(Date.now() + days * 86_400_000);
+  for (const [days, message] of [
+    [400, /has expired on \d{4}-\d\d-\d\d$/],
+    [-1, /is not valid before \d{4}-\d\d-\d\d$/],
+  ] as const) {
+    const { errors } = parse(moon, {}, inDays(days));
+    assert.deepEqual(
+      errors.map(({ variable }) => variable),
+      ["IPSEC_CERT", "IPSEC_CA_CERT"],
+    );
+    for (const error of errors) assert.match(error.message, message);
+  }
+  const soon = parse(moon, {}, inDays(340));
+  assert.deepEqual(soon.errors, []);
+  assert.match(soon.warnings[0]?.message ?? "", /expires in 2[45] days, on/);
+});
+
+test("the identity is the subject, as the certificate encodes it, where none is given", () => {
+  const { IPSEC_LOCALID: identity } = connectionOf(parse(moon, { IPSEC_LOCALIP: "%any" }));
+  assert.ok(identity.kind === "dn");
+  assert.equal(identity.text, "C=DE, O=Example, CN=moon");
+  // openssl writes all but the country as UTF8String (tag 0c), where strongSwan's own text would be PrintableString.
+  assert.match(identity.encoded ?? "", /0c074578616d706c65/);
+});
+
+test("an identity is the subject or an alternative name, in whichever case it is written", () => {
+  for (const [text, expected] of [
+    ["moon.example.org", { kind: "fqdn", text: "moon.example.org" }],
+    ["MOON@example.org", { kind: "email", text: "moon@example.org" }],
+    ["192.0.2.1", { kind: "ipv4", text: "192.0.2.1" }],
+    ["2001:db8:0::1", { kind: "ipv6", text: "2001:db8::1" }],
+  ] as const) {
+    assert.deepEqual(connectionOf(parse(moon, { IPSEC_LOCALID: text })).IPSEC_LOCALID, expected);
+  }
+  const subject = connectionOf(parse(moon)).IPSEC_LOCALID;
+  for (const text of ["C=DE, O=Example, CN=moon", "/C=de/O=Example/CN=Moon", 'C=DE, O="Example", CN=moon'])
+    assert.deepEqual(connectionOf(parse(moon, { IPSEC_LOCALID: text })).IPSEC_LOCALID, subject);
+  for (const text of ["mars.example.org", "CN=moon", "keyid:moon", "moon@example.com"])
+    refuses(
+      parse(moon, { IPSEC_LOCALID: text }),
+      "IPSEC_LOCALID, IPSEC_CERT",
+      /is not in the certificate of IPSEC_CERT, which has C=DE, O=Example, CN=moon; moon.example.org;/,
+    );
+});
+
+test("a subject that text cannot tell strongSwan is told by its bytes", () => {
+  const own = root.issue({ subject: "/O=Example, Ltd./CN=Mönd" });
+  const { IPSEC_LOCALID: identity } = connectionOf(parse(own));
+  assert.ok(identity.kind === "dn");
+  assert.equal(identity.text, 'O="Example, Ltd.", CN=Mönd');
+  assert.ok(identity.encoded?.includes(Buffer.from("Example, Ltd.").toString("hex")));
+});
+
+test("a certificate without a subject is known by its first alternative name, and one that names nobody is refused", () => {
+  const named = root.issue({ subject: "", alternativeNames: "DNS:nobody.example.org" });
+  assert.deepEqual(connectionOf(parse(named)).IPSEC_LOCALID, { kind: "fqdn", text: "nobody.example.org" });
+  refuses(parse(root.issue({ subject: "" })), "IPSEC_LOCALID, IPSEC_CERT", /names nobody/);
+});
+
+test("intermediate certificates follow the own one; a chain with a gap warns of whom the peer must know", () => {
+  const middle = root.authority({ subject: "/CN=middle" });
+  const own = middle.issue({ subject: "/CN=leaf" });
+  const { warnings } = parse(own);
+  assert.match(warnings[0]?.message ?? "", /who signed "CN=leaf" is not given/);
+  const complete = parse(own, { IPSEC_CERT: own.certificate + middle.certificate });
+  assert.deepEqual(complete.warnings, []);
+  const { authentication } = connectionOf(complete);
+  assert.ok(authentication.method === "pubkey");
+  assert.deepEqual(
+    authentication.intermediates.map(({ subject }) => subject.text),
+    ["CN=middle"],
+  );
+  refuses(
+    parse(own, { IPSEC_CERT: own.certificate + middle.certificate + moon.certificate }),
+    "IPSEC_CERT",
+    /"C=DE, O=Example, CN=moon" after the first is not that of a CA/,
+  );
+});
+
+test("a CA may sign, and one of them signs itself; ipsec.conf takes one such", () => {
+  const middle = root.authority({ subject: "/CN=middle" });
+  refuses(parse(moon, { IPSEC_CA_CERT: moon.certificate }), "IPSEC_CA_CERT", /is not a CA/);
+  refuses(
+    parse(middle.issue({ subject: "/CN=x" }), { IPSEC_CA_CERT: middle.certificate }),
+    "IPSEC_CA_CERT",
+    /holds no root/,
+  );
+  const two = root.certificate + pki.root("/CN=other").certificate;
+  refuses(parse(moon, { IPSEC_CA_CERT: two }), "IPSEC_CA_CERT, IPSEC_BACKEND", /holds 2 roots/);
+  assert.deepEqual(parse(moon, { IPSEC_CA_CERT: two, IPSEC_BACKEND: "swanctl" }).errors, []);
+});
+
+test("the peer's certificate takes the place of its CA and gives its identity", () => {
+  const sun = root.issue({ subject: "/C=DE/CN=sun", alternativeNames: "DNS:sun.example.org" });
+  const pinned = { IPSEC_CA_CERT: "", IPSEC_REMOTE_CERT: sun.certificate, IPSEC_REMOTEIP: "%any" };
+  const { IPSEC_REMOTEID: identity, authentication } = connectionOf(parse(moon, pinned));
+  assert.equal(identity.kind === "dn" && identity.text, "C=DE, CN=sun");
+  assert.ok(authentication.method === "pubkey" && authentication.trust.kind === "certificate");
+  refuses(
+    parse(moon, { ...pinned, IPSEC_REMOTEID: "mars" }),
+    "IPSEC_REMOTEID, IPSEC_REMOTE_CERT",
+    /is not in the certificate/,
+  );
+  refuses(
+    parse(moon, { ...pinned, IPSEC_CA_CERT: root.certificate }),
+    "IPSEC_CA_CERT, IPSEC_REMOTE_CERT",
+    /are both set/,
+  );
+  refuses(
+    parse(moon, { ...pinned, IPSEC_REMOTE_CERT: sun.certificate + moon.certificate }),
+    "IPSEC_REMOTE_CERT",
+    /several certificates/,
+  );
+});
+
+test("keys and signatures that RFC 8247 calls weak warn", () => {
+  const short = parse(root.issue({ subject: "/CN=short", kind: "rsa1024" }));
+  assert.match(short.warnings[0]?.message ?? "", /has an RSA key of 1024 bits, which is too weak/);
+  const old = parse(root.issue({ subject: "/CN=old", digest: "sha1" }));
+  assert.match(old.warnings[0]?.message ?? "", /is signed over SHA-1/);
+});
+
+test("an Edwards curve needs IKEv2", () => {
+  refuses(
+    parse(ofKind("ed25519"), { IPSEC_KEYEXCHANGE: "ikev1" }),
+    "IPSEC_PRIVATE_KEY, IPSEC_KEYEXCHANGE",
+    /IKEv1 knows no Ed25519 signatures/,
+  );
+});
+
+test("certificates that are none, have a key with them, or are too many are told by what they are", () => {
+  for (const [text, message] of [
+    ["nonsense", /holds no certificate in PEM/],
+    [moon.certificate.slice(0, -30), /without its end/],
+    [moon.certificate + moon.privateKey, /holds a private key/],
+    [moon.certificate.replace(/\n\w{20}/, "\n"), /its certificate 1 of 1 cannot be read/],
+    [moon.certificate.repeat(21), /holds 21 certificates/],
+  ] as const) {
+    const { errors } = parse(moon, { IPSEC_CERT: text });
+    assert.deepEqual(
+      errors.map(({ variable }) => variable),
+      ["IPSEC_CERT"],
+    );
+    assert.match(errors[0]?.message ?? "", message);
+    assert.doesNotMatch(JSON.stringify(errors), /MI[A-Za-z0-9+/]{20}/);
+  }
+});
+
+test("a file is named where it is wrong", () => {
+  const given = environmentOf(environment(moon));
+  const fromFile = new Map([
+    ...given,
+    ["IPSEC_CERT", { text: "", source: "/etc/moon.pem", bytes: Buffer.from(ofKind("rsa").certificate) }],
+  ]);
+  const { errors } = parseSettings(fromFile, "gateway");
+  assert.match(errors[0]?.message ?? "", /in IPSEC_CERT_FILE="\/etc\/moon\.pem"$/);
+});
