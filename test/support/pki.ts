@@ -33,7 +33,7 @@ export type Authority = Issued & {
 
 /** A directory in which `openssl ca` does all the work; removed with `[Symbol.dispose]`. */
 export const createPki = (): {
-  readonly root: (subject: string, kind?: KeyKind) => Authority;
+  readonly root: (subject: string, kind?: KeyKind, valid?: IssueRequest["valid"]) => Authority;
   readonly [Symbol.dispose]: () => void;
 } => {
   const directory = mkdtempSync(join(tmpdir(), "vnf-ipsec-pki-"));
@@ -45,11 +45,12 @@ export const createPki = (): {
     return folder;
   };
   return {
-    root: (subject, kind = "ecdsa") => {
+    root: (subject, kind = "ecdsa", valid = undefined) => {
       const folder = newFolder();
       makeKey(join(folder, "ca.key"), kind);
       prepare(folder);
-      sign(folder, { subject, isAuthority: true }, join(folder, "ca.key"), join(folder, "ca.crt"), true);
+      const request = { subject, isAuthority: true, ...(valid === undefined ? {} : { valid }) };
+      sign(folder, request, join(folder, "ca.key"), join(folder, "ca.crt"), true);
       return authorityIn(folder, newFolder);
     },
     [Symbol.dispose]: () => rmSync(directory, { recursive: true, force: true }),

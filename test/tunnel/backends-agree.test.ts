@@ -1,9 +1,10 @@
 import assert from "node:assert/strict";
 import { type ChildProcess, execFile, spawn } from "node:child_process";
 import { once } from "node:events";
-import { mkdtemp, readdir, rm, writeFile } from "node:fs/promises";
+import { mkdir, mkdtemp, readdir, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
-import { join } from "node:path";
+import { dirname, join } from "node:path";
+import process from "node:process";
 import { after, before, test } from "node:test";
 import { promisify } from "node:util";
 import type { Backend } from "../../src/backend/backend.ts";
@@ -63,10 +64,14 @@ test("swanctl --load-all gives charon the same from the rendered files as our re
   for (const connection of connections)
     await askDaemon({ vici: swanctl }, backends.swanctl.unload(connection), noProgram);
   assert.deepEqual([...(await childrenListed(swanctl)).keys()], []);
-  const { stdout } = await promisify(execFile)("swanctl", [
-    ...["--load-all", "--noprompt", "--clear", "--uri", `unix://${join(directory, "swanctl.vici")}`],
-    ...["--file", join(directory, "swanctl.conf")],
-  ]);
+  const { stdout } = await promisify(execFile)(
+    "swanctl",
+    [
+      ...["--load-all", "--noprompt", "--clear", "--uri", `unix://${join(directory, "swanctl.vici")}`],
+      ...["--file", join(directory, "swanctl.conf")],
+    ],
+    { env: { ...process.env, SWANCTL_DIR: join(directory, "etc/swanctl") } },
+  );
   assert.match(stdout, new RegExp(`successfully loaded ${connections.length} connections, 0 unloaded`));
   assert.deepEqual(await childrenListed(swanctl), overVici);
 });
@@ -130,11 +135,16 @@ async function start(name: Backend["name"], command: readonly string[]): Promise
     dataplane: "kernel",
     showSecrets: true,
   } as const;
+  const files = connections.flatMap((connection) => backends[name].connectionFiles(connection, options));
+  // Certificates and private keys are where they are, but below the directory.
+  for (const { path, text } of files.filter((file) => /\.(?:crt|key|pem)$/.test(file.path))) {
+    await mkdir(dirname(join(directory, path)), { recursive: true });
+    await writeFile(join(directory, path), text);
+  }
   const texts = (suffix: string): string =>
-    connections
-      .flatMap((connection) => backends[name].connectionFiles(connection, options))
+    files
       .filter(({ path }) => path.endsWith(suffix))
-      .map(({ text }) => text)
+      .map(({ text }) => text.replaceAll(/(?<=[= ])(?=\/etc\/ipsec\.)/g, directory))
       .join("\n");
   const secrets = join(directory, "ipsec.secrets");
   if (name === "stroke") {
@@ -146,7 +156,7 @@ async function start(name: Backend["name"], command: readonly string[]): Promise
   await writeFile(
     configuration,
     `charon {
-      load = random nonce aes sha1 sha2 hmac kdf gcm openssl pem pkcs1 pubkey x509 kernel-netlink socket-default vici ${name === "stroke" ? "stroke" : ""}
+      load = random nonce aes sha1 sha2 hmac kdf gcm openssl pem pkcs1 pkcs8 pubkey x509 constraints kernel-netlink socket-default vici ${name === "stroke" ? "stroke" : ""}
       plugins {
         vici { socket = unix://${socket} }
         stroke {
