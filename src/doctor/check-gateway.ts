@@ -56,6 +56,11 @@ const aboutCredentials: ReadonlySet<string> = new Set([
   "psk-not-found",
   "identity-mismatch",
   "authentication-failed",
+  "private-key-missing",
+  "certificate-untrusted",
+  "certificate-expired",
+  "certificate-revoked",
+  "certificate-status-unknown",
 ]);
 
 /** An established IKE SA proves both identities and the key (RFC 7296 §2.15). */

@@ -173,17 +173,40 @@ const table = {
   "private-key-missing": {
     scope: "ike",
     severity: "error",
-    variables: ["IPSEC_PRIVATE_KEY_FILE", "IPSEC_CERT_FILE", "IPSEC_LOCALID"],
+    variables: ["IPSEC_PRIVATE_KEY", "IPSEC_CERT", "IPSEC_LOCALID"],
     meaning: "no private key belongs to the local identity",
     remedy: "IPSEC_LOCALID must be in the certificate, and the private key must belong to it",
   },
   "certificate-untrusted": {
     scope: "ike",
     severity: "error",
-    variables: ["IPSEC_CA_CERT_FILE", "IPSEC_REMOTE_CERT_FILE", "IPSEC_REMOTEID"],
+    variables: ["IPSEC_CA_CERT", "IPSEC_REMOTE_CERT", "IPSEC_REMOTEID"],
     meaning: "the peer's certificate is not trusted, or does not carry its identity",
     remedy:
       "set IPSEC_CA_CERT_FILE to the CA of the peer, and IPSEC_REMOTEID to an identity in its certificate",
+  },
+  "certificate-expired": {
+    scope: "ike",
+    severity: "error",
+    variables: ["IPSEC_CA_CERT", "IPSEC_REMOTE_CERT"],
+    meaning: "the peer's certificate, or that of its CA, has expired or is not valid yet",
+    remedy: "the peer needs a new certificate, unless the clock of either end is wrong (date -u)",
+  },
+  "certificate-revoked": {
+    scope: "ike",
+    severity: "error",
+    variables: ["IPSEC_REVOCATION"],
+    meaning: "the peer's certificate has been revoked by its CA",
+    remedy: "the peer needs a new certificate; find out why the old one was revoked",
+  },
+  "certificate-status-unknown": {
+    scope: "ike",
+    severity: "error",
+    variables: ["IPSEC_REVOCATION"],
+    meaning:
+      "nobody could tell whether the peer's certificate was revoked, and IPSEC_REVOCATION=strict asks for it",
+    remedy:
+      "let this host reach the CRL or OCSP server that the certificate names, or set IPSEC_REVOCATION=relaxed",
   },
   "child-refused": {
     scope: "child",

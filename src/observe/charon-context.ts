@@ -16,6 +16,8 @@ export type IkeSaContext = {
   localId?: string;
   remoteId?: string;
   netlinkReason?: string;
+  /** This end proved itself by its private key. */
+  signed?: true;
 };
 
 /** Something that ends or renews a failure. */
@@ -163,6 +165,9 @@ const noteNegotiation = (message: string, context: IkeSaContext): void => {
     if (looked[1] !== undefined) context.localId = looked[1];
     context.remoteId = looked[2] ?? "";
   }
+  // IKEv1 says nothing of how, since it says so with a key only.
+  if (/^authentication of '.*' \(myself\) (?:with (?!pre-shared key).* )?successful$/.test(message))
+    context.signed = true;
   const netlink = /^received netlink error: (.*)$/.exec(message);
   if (netlink !== null) context.netlinkReason = netlink[1] ?? "";
 };

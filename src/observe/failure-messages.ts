@@ -18,6 +18,9 @@ export type FailureMessage = Partial<Pick<Cause, "severity" | "variables" | "mea
   readonly concerns?: "sender" | "loaded";
 };
 
+/** charon goes on to look for another certificate of that identity. */
+const nobodyTrusted = /^no trusted \S+ public key found for /;
+
 // Texts compared in strongSwan 5.9.8, 5.9.14 and 6.0.6; words of the C library in glibc and in musl.
 // The first row that matches wins.
 export const failureMessages: readonly FailureMessage[] = [
@@ -274,12 +277,45 @@ export const failureMessages: readonly FailureMessage[] = [
     meaning: "the peer authenticated in a way that the connection does not allow",
   },
   {
+    text: /^(?:subject|issuer) certificate invalid \(valid from (?<notBefore>.*) to (?<notAfter>.*)\)$/,
+    group: "CFG",
+    cause: "certificate-expired",
+    onlyBefore: nobodyTrusted,
+  },
+  {
+    text: /^certificate was revoked on (?<revokedAt>.*), reason: (?<reason>.*)$/,
+    group: "CFG",
+    cause: "certificate-revoked",
+    onlyBefore: nobodyTrusted,
+  },
+  {
+    text: /^(?:no issuer certificate found for|\s*self-signed certificate) "(?<subject>.*)"(?: is not trusted)?$/,
+    group: "CFG",
+    cause: "certificate-untrusted",
+    meaning: "the peer's certificate leads to no CA of IPSEC_CA_CERT, nor is it IPSEC_REMOTE_CERT",
+    onlyBefore: nobodyTrusted,
+  },
+  {
+    text: /^constraint check failed: peer not authenticated (?:by CA|with peer cert) '(?<expected>.*)'$/,
+    group: "CFG",
+    cause: "certificate-untrusted",
+    meaning: "the peer's certificate is not that of IPSEC_REMOTE_CERT, nor of the CA of IPSEC_CA_CERT",
+    onlyBefore: /^no alternative config found$/,
+  },
+  {
+    text: /^constraint check failed: RULE_(?:CRL|OCSP)_VALIDATION is (?<status>\w+), but requires at least \w+$/,
+    group: "CFG",
+    cause: "certificate-status-unknown",
+    onlyBefore: /^no alternative config found$/,
+  },
+  {
     text: /^no trusted (?<keyType>\S+) public key found for '(?<remoteId>.*)'$/,
     group: "IKE",
     cause: "certificate-untrusted",
   },
   {
-    text: /^no private key found for '(?<localId>.*)'$/,
+    // IKEv1 names the kind of key that it looks for.
+    text: /^no (?:\S+ )?private key found for '(?<localId>.*)'$/,
     group: "IKE",
     cause: "private-key-missing",
   },

@@ -33,6 +33,10 @@ export const refineDiagnosis = (
     case "psk-mismatch":
       // Later garbage is no matter of keys: the peer, or someone in its name, sent it.
       return line.kind === "charon" && line.group === "ENC" && sa?.established ? undefined : diagnosis;
+    case "authentication-failed":
+      return sa?.signed && diagnosis.variables.includes("IPSEC_PSK")
+        ? diagnosisOf(signatureRefused, {})
+        : diagnosis;
     case "identity-mismatch":
       return withValues(diagnosis, { localId: sa?.localId, remoteId: sa?.remoteId });
     case "esp-unavailable":
@@ -55,6 +59,15 @@ export const refineDiagnosis = (
       return diagnosis;
   }
 };
+
+const signatureRefused = {
+  cause: "authentication-failed",
+  vague: true,
+  variables: ["IPSEC_CERT", "IPSEC_LOCALID", "IPSEC_REMOTEID"],
+  meaning: "the peer rejected our certificate or an identity; it does not say which",
+  remedy:
+    "the peer must trust the CA of IPSEC_CERT, and expect IPSEC_LOCALID and have IPSEC_REMOTEID; its log tells which it is",
+} as const;
 
 const childRefused = { cause: "child-refused", vague: true } as const;
 

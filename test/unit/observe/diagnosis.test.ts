@@ -169,6 +169,36 @@ const samples: readonly Sample[] = [
   ["16[CFG1] <site|1> no alternative config found", "authentication-failed"],
   ["16[IKE1] <site|1> no trusted RSA public key found for 'sun.example'", "certificate-untrusted"],
   ["16[IKE1] <site|1> no private key found for 'moon.example'", "private-key-missing"],
+  ["16[IKE1] <site|1> no RSA private key found for 'moon.example'", "private-key-missing"],
+  [
+    "16[CFG1] <site|1> subject certificate invalid (valid from Jan 01 00:00:00 2020 to Jan 01 00:00:00 2021)",
+    "certificate-expired",
+    { notBefore: "Jan 01 00:00:00 2020", notAfter: "Jan 01 00:00:00 2021" },
+  ],
+  [
+    "16[CFG1] <site|1> certificate was revoked on Nov 23 20:30:49 UTC 2026, reason: key compromise",
+    "certificate-revoked",
+    { revokedAt: "Nov 23 20:30:49 UTC 2026", reason: "key compromise" },
+  ],
+  [
+    '16[CFG1] <site|1> no issuer certificate found for "C=DE, CN=sun"',
+    "certificate-untrusted",
+    { subject: "C=DE, CN=sun" },
+  ],
+  ['16[CFG1] <site|1>   self-signed certificate "C=DE, CN=sun" is not trusted', "certificate-untrusted"],
+  [
+    "16[CFG1] <site|1> constraint check failed: peer not authenticated by CA 'C=DE, CN=root'",
+    "certificate-untrusted",
+  ],
+  [
+    "16[CFG1] <site|1> constraint check failed: peer not authenticated with peer cert 'C=DE, CN=sun'",
+    "certificate-untrusted",
+  ],
+  [
+    "16[CFG1] <site|1> constraint check failed: RULE_CRL_VALIDATION is SKIPPED, but requires at least GOOD",
+    "certificate-status-unknown",
+    { status: "SKIPPED" },
+  ],
   ["16[IKE1] <site|1> received AUTHENTICATION_FAILED notify error", "authentication-failed"],
   ["16[IKE1] <site|1> received AUTHENTICATION_FAILED error notify", "authentication-failed"],
   ["16[IKE1] <site|1> received INVALID_KE_PAYLOAD error notify", "authentication-failed"],

@@ -269,3 +269,33 @@ test("no order of recorded lines makes it fail or tell the same cause twice in a
     { numRuns: 300 },
   );
 });
+
+test("a refusal after a signature of ours is one of the certificate, not of a pre-shared key", () => {
+  for (const [proof, variable] of [
+    [
+      "11[IKE1] <site|1> authentication of 'moon' (myself) with ECDSA_WITH_SHA256_DER successful",
+      "IPSEC_CERT",
+    ],
+    ["11[IKE1] <site|1> authentication of 'moon' (myself) successful", "IPSEC_CERT"],
+    ["11[IKE1] <site|1> authentication of 'moon' (myself) with pre-shared key", "IPSEC_PSK"],
+  ] as const) {
+    const [finding] = observe(createDiagnostician(), initiating("site"), proof, rejected);
+    assert.equal(finding?.cause, "authentication-failed");
+    assert.equal(finding?.variables[0], variable);
+  }
+});
+
+test("why a certificate is not trusted is told, and not also that it is not", () => {
+  const untrusted = "16[IKE1] <site|1> no trusted ECDSA public key found for 'sun.example'";
+  for (const [reason, cause] of [
+    ["16[CFG1] <site|1> subject certificate invalid (valid from A to B)", "certificate-expired"],
+    ["16[CFG1] <site|1> certificate was revoked on A, reason: key compromise", "certificate-revoked"],
+    ['16[CFG1] <site|1> no issuer certificate found for "CN=sun"', "certificate-untrusted"],
+  ] as const)
+    assert.deepEqual(tell(initiating("site"), reason, untrusted), [cause]);
+  // A certificate of the same identity that is valid may follow.
+  assert.deepEqual(
+    tell(initiating("site"), "16[CFG1] <site|1> subject certificate invalid (valid from A to B)"),
+    [],
+  );
+});
