@@ -30,14 +30,16 @@ export const readCertificate = (bytes: Uint8Array): Certificate => {
   const certificate = new X509Certificate(bytes);
   const fields = fieldsOf(certificate.raw);
   const { publicKey } = certificate;
+  const [notBefore, notAfter] = [new Date(certificate.validFrom), new Date(certificate.validTo)];
+  if (Number.isNaN(notBefore.getTime() + notAfter.getTime())) throw new RangeError("a date cannot be read");
   return {
     der: certificate.raw,
     pem: `${certificate.toString().trim()}\n`,
     subject: identityOfName(fields.subject),
     hasEmptySubject: decodeName(fields.subject).attributes.length === 0,
     alternativeNames: fields.alternativeNames.flatMap(identityOfGeneralName),
-    notBefore: new Date(certificate.validFrom),
-    notAfter: new Date(certificate.validTo),
+    notBefore,
+    notAfter,
     isAuthority: certificate.ca,
     isSelfSigned: certificate.checkIssued(certificate) && certificate.verify(publicKey),
     publicKey,
@@ -87,12 +89,11 @@ const identityOfName = (der: Uint8Array): Certificate["subject"] => {
   const { attributes, isSimple } = decodeName(der);
   const text = nameText(attributes);
   const encoded = hex(der);
-  return encoded.length <= 480 || !isSimple || !isPlainName(text)
-    ? { kind: "dn", text, encoded }
-    : { kind: "dn", text };
+  const isReadable = isSimple && isPlainName(text) && /^[\x20-\x7e]*$/.test(text);
+  return encoded.length <= 480 || !isReadable ? { kind: "dn", text, encoded } : { kind: "dn", text };
 };
 
-/** RFC 5280 §4.2.1.6. */
+/** RFC 5280 §4.2.1.6. What could not be written as an identity is left out. */
 const identityOfGeneralName = ({
   tag,
   content,
@@ -103,9 +104,9 @@ const identityOfGeneralName = ({
   const text = Buffer.from(content).toString("latin1");
   switch (tag) {
     case 0x81:
-      return [{ kind: "email", text }];
+      return /^[\w.!#$%&'*+/=?^`|~-]+@[\w.-]+$/.test(text) ? [{ kind: "email", text }] : [];
     case 0x82:
-      return [{ kind: "fqdn", text }];
+      return /^[\w-][\w.-]*$/.test(text) ? [{ kind: "fqdn", text }] : [];
     case 0xa4:
       return [identityOfName(content)];
     case 0x87:

@@ -1,4 +1,5 @@
 import type { KeyObject } from "node:crypto";
+import { quoted } from "../failure.ts";
 import type { Certificate } from "../ipsec/certificate.ts";
 import type { Identity } from "../ipsec/identity.ts";
 import { openPrivateKey } from "../ipsec/private-key.ts";
@@ -215,17 +216,18 @@ const checkIdentities = (values: Values, { nameOf }: Context, { error }: Collect
     if (confirmedBy(certificate, identity) !== undefined || identity.text.includes("*")) continue;
     error(
       [name, source],
-      `${name}=${identity.text} is not in the certificate of ${nameOf(source)}, which has ${names.map(textOf).join("; ") || "no name"}`,
+      `${name}=${identity.text} is not in the certificate of ${nameOf(source)}, which has ${names.map(shown).join(", ") || "no name"}`,
       `take one of these, or leave ${name} out for the first`,
     );
   }
 };
 
-const textOf = (identity: Identity): string => (identity.kind === "any" ? "%any" : identity.text);
+/** Whoever made a certificate may have written anything into it. */
+const shown = (identity: Identity): string => quoted(identity.kind === "any" ? "%any" : identity.text);
 
 const nameFor = (certificate: Certificate): string => {
   const [first] = identitiesIn(certificate);
-  return first === undefined ? `with SHA-256 ${certificate.fingerprint}` : JSON.stringify(textOf(first));
+  return first === undefined ? `with SHA-256 ${certificate.fingerprint}` : shown(first);
 };
 
 const millisecondsADay = 86_400_000;

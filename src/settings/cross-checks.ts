@@ -1,4 +1,4 @@
-import type { Problem } from "../failure.ts";
+import { type Problem, quoted } from "../failure.ts";
 import { isDefaultRoute, type Network, overlaps } from "../ipsec/network.ts";
 import {
   unusableWithIkev1,
@@ -101,7 +101,7 @@ const checkEnds = (values: Values, context: Context, { error, warn }: Collector)
   if (localId !== undefined && localId.kind !== "any" && localId.text.includes("*")) {
     error(
       ["IPSEC_LOCALID"],
-      `IPSEC_LOCALID=${localId.text} has a wildcard, and an identity to present has none`,
+      `IPSEC_LOCALID=${quoted(localId.text)} has a wildcard, and an identity to present has none`,
       "wildcards are for IPSEC_REMOTEID, for example IPSEC_REMOTEID=*.example.com",
     );
   }
@@ -139,7 +139,7 @@ const checkEnds = (values: Values, context: Context, { error, warn }: Collector)
   if (localId && remoteId && localId.kind !== "any" && JSON.stringify(localId) === JSON.stringify(remoteId)) {
     warn(
       ["IPSEC_LOCALID", "IPSEC_REMOTEID"],
-      `both ends have the identity ${localId.text}`,
+      `both ends have the identity ${quoted(localId.text)}`,
       "give each end an identity of its own, so that keys and logs tell them apart",
     );
   }

@@ -217,6 +217,8 @@ const day = 86_400_000;
 const past = { from: new Date(Date.now() - 10 * day), until: new Date(Date.now() - day) };
 const crlPath = `${directory}/root.crl`;
 const revoked = root.issue({ subject: subjects.sun, revocationList: `file://${crlPath}` });
+root.revoke(revoked);
+const revocationList = root.revocationList();
 
 const refusals: readonly Refusal[] = (["moon", "sun"] as const).flatMap((starts) => [
   {
@@ -270,8 +272,7 @@ suite("what is wrong with a certificate refuses the tunnel and is told by its ca
   for (const { title, starts, verdict, ...setup } of [...refusals, ...identityRefusals]) {
     test(`${title}, where ${starts} begins`, async () => {
       await using lab = await createLab();
-      root.revoke(revoked);
-      await lab.moon.writeFile(crlPath, root.revocationList());
+      await lab.moon.writeFile(crlPath, revocationList);
       const { gateway, peer } = await startBoth(lab, {
         ...setup,
         environment: { ...setup.environment, IPSEC_START: starts === "moon" ? "start" : "add" },

@@ -1,9 +1,10 @@
 import assert from "node:assert/strict";
-import { test } from "node:test";
+import { after, test } from "node:test";
 import { inspectSettings, requireSettings } from "../../../src/commands/load-settings.ts";
 import { type PlannedGateway, planGateway } from "../../../src/commands/planned-gateway.ts";
 import { reloadDifference } from "../../../src/commands/reload-difference.ts";
 import { describeReload } from "../../../src/commands/reload-plan.ts";
+import { createPki } from "../../support/pki.ts";
 
 const environment = {
   IPSEC_LOCALIP: "192.0.2.1",
@@ -12,6 +13,21 @@ const environment = {
   IPSEC_REMOTENET: "10.2.0.0/16",
   IPSEC_PSK: "a pre-shared key of more than twenty bytes",
 };
+
+const pki = createPki();
+after(() => pki[Symbol.dispose]());
+const root = pki.root("/CN=root");
+
+const certificates = () => {
+  const { certificate, privateKey } = root.issue({ subject: "/CN=moon" });
+  return {
+    IPSEC_AUTH: "pubkey",
+    IPSEC_CERT: certificate,
+    IPSEC_PRIVATE_KEY: privateKey,
+    IPSEC_CA_CERT: root.certificate,
+  };
+};
+const present = certificates();
 
 const planned = async (changes: Readonly<Record<string, string>> = {}): Promise<PlannedGateway> => {
   const { settings } = requireSettings(await inspectSettings({ ...environment, ...changes }, "gateway"));
@@ -37,6 +53,25 @@ const nothing = {
 };
 
 for (const IPSEC_BACKEND of ["stroke", "swanctl"]) {
+  test(`a reload finds another certificate, and nothing where they are the same, ${IPSEC_BACKEND}`, async () => {
+    const before = { ...present, IPSEC_BACKEND };
+    assert.deepEqual(await told(before, before), { ...nothing, unchanged: 1 });
+    for (const [after, expected] of [
+      [{ ...before, ...certificates() }, { changed: ["site"] }],
+      [{ ...before, IPSEC_CA_CERT: pki.root("/CN=root").certificate }, { changed: ["site"] }],
+      [{ IPSEC_BACKEND }, { changed: ["site"] }],
+      [
+        { ...before, IPSEC_REVOCATION: "strict" },
+        { changed: ["site"], variables: ["IPSEC_REVOCATION"] },
+      ],
+      [
+        { ...before, IPSEC_REVOCATION: "off" },
+        { unchanged: 1, variables: ["IPSEC_REVOCATION"] },
+      ],
+    ] as const)
+      assert.deepEqual(await told(before, after), { ...nothing, ...expected });
+  });
+
   const cases: readonly (readonly [string, Record<string, string>, object])[] = [
     ["nothing", {}, { unchanged: 1 }],
     ["what strongSwan does not see", { IPSEC_LIFETIME: "60m" }, { unchanged: 1 }],

@@ -17,6 +17,27 @@ const good: readonly (readonly [string, Identity, string])[] = [
   ["@#6D6F", { kind: "keyid", text: "6d6f", encoding: "hex" }, "@#6d6f"],
   ["C=DE,O=Example , CN=moon", { kind: "dn", text: "C=DE, O=Example, CN=moon" }, "C=DE, O=Example, CN=moon"],
   ["/C=DE/CN=moon", { kind: "dn", text: "/C=DE/CN=moon" }, "/C=DE/CN=moon"],
+  [
+    'C=DE, O="Example, Ltd.", CN=moon',
+    {
+      kind: "dn",
+      text: 'C=DE, O="Example, Ltd.", CN=moon',
+      encoded:
+        "3034310b300906035504061302444531163014060355040a130d4578616d706c652c204c74642e310d300b060355040313046d6f6f6e",
+    },
+    "asn1dn:#3034310b300906035504061302444531163014060355040a130d4578616d706c652c204c74642e310d300b060355040313046d6f6f6e",
+  ],
+  [
+    "CN=a\\,b",
+    { kind: "dn", text: 'CN="a,b"', encoded: "300e310c300a06035504031303612c62" },
+    "asn1dn:#300e310c300a06035504031303612c62",
+  ],
+  [
+    "asn1dn:#300E310C300A06035504030C034D2A6F",
+    { kind: "dn", text: "CN=M*o", encoded: "300e310c300a06035504030c034d2a6f" },
+    "asn1dn:#300e310c300a06035504030c034d2a6f",
+  ],
+  ["C=DE, CN=*", { kind: "dn", text: "C=DE, CN=*" }, "C=DE, CN=*"],
   ["%any", { kind: "any" }, "%any"],
 ];
 
@@ -51,6 +72,12 @@ test("what strongSwan would silently turn into a KEY_ID or a network is refused"
     "@@moon",
     "keyid:",
     "keyid:#1",
+    'O="Example, CN=moon',
+    'O=Ex"ample", CN=moon',
+    "asn1dn:#",
+    "asn1dn:#30",
+    "asn1dn:#3003020100",
+    "asn1dn:#300e310c300a06035504031303612c6200",
   ]) {
     assert.equal(parseIdentity(text).ok, false, text);
   }

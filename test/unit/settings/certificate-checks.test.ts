@@ -1,5 +1,7 @@
 import assert from "node:assert/strict";
 import { after, test } from "node:test";
+import fc from "fast-check";
+import { renderIdentity } from "../../../src/backend/strongswan-identity.ts";
 import type { Problem } from "../../../src/failure.ts";
 import { type ParsedSettings, parseSettings } from "../../../src/settings/parse-settings.ts";
 import { environmentOf, minimal } from "../../support/environment-of.ts";
@@ -191,7 +193,7 @@ test("an identity is the subject or an alternative name, in whichever case it is
     refuses(
       parse(moon, { IPSEC_LOCALID: text }),
       "IPSEC_LOCALID, IPSEC_CERT",
-      /is not in the certificate of IPSEC_CERT, which has C=DE, O=Example, CN=moon; moon.example.org;/,
+      /is not in the certificate of IPSEC_CERT, which has "C=DE, O=Example, CN=moon", "moon.example.org", /,
     );
 });
 
@@ -296,6 +298,33 @@ test("certificates that are none, have a key with them, or are too many are told
     assert.match(errors[0]?.message ?? "", message);
     assert.doesNotMatch(JSON.stringify(errors), /MI[A-Za-z0-9+/]{20}/);
   }
+});
+
+test("whatever a certificate calls itself, no file and no message has it as it is", () => {
+  const evil = `x"\n: PSK "y\u0007${"z".repeat(40)}`;
+  const subject = `/O=${"o".repeat(60)}/OU=${"u".repeat(60)}/OU=${"v".repeat(60)}/CN=${evil}`;
+  const own = root.issue({ subject, alternativeNames: "DNS:*.example.org,DNS:a.example.org" });
+  const parsed = parse(own, { IPSEC_CA_CERT: pki.root("/CN=other").certificate });
+  const identity = connectionOf(parsed).IPSEC_LOCALID;
+  assert.match(renderIdentity(identity), /^asn1dn:#[0-9a-f]+$/);
+  const { errors } = parse(own, { IPSEC_LOCALID: "mars" });
+  for (const { message } of [...errors, ...parsed.warnings]) assert.match(message, /^\P{Cc}+$/u);
+  assert.equal(errors.length, 1);
+  assert.doesNotMatch(errors[0]?.message ?? "", /\*/);
+});
+
+test("a certificate with any byte changed is accepted or refused in words", () => {
+  const der = Buffer.from(moon.certificate.replace(/-.*-|\n/g, ""), "base64");
+  fc.assert(
+    fc.property(fc.nat(der.length - 1), fc.integer({ min: 0, max: 255 }), fc.nat(40), (at, byte, cut) => {
+      const changed = Buffer.from(der.subarray(0, der.length - (cut > 30 ? cut - 30 : 0)));
+      if (at < changed.length) changed[at] = byte;
+      const text = `-----BEGIN CERTIFICATE-----\n${changed.toString("base64")}\n-----END CERTIFICATE-----\n`;
+      for (const name of ["IPSEC_CERT", "IPSEC_CA_CERT"])
+        for (const { message } of parse(moon, { [name]: text }).errors) assert.match(message, /^\P{Cc}+$/u);
+    }),
+    { numRuns: 500 },
+  );
 });
 
 test("a file is named where it is wrong", () => {

@@ -63,7 +63,7 @@ test("the two ends differ, are of one family, and should have different identiti
   expectWarning(
     { IPSEC_LOCALID: "moon", IPSEC_REMOTEID: "moon" },
     "IPSEC_LOCALID, IPSEC_REMOTEID",
-    /identity moon/,
+    /identity "moon"/,
   );
 });
 
