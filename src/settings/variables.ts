@@ -139,11 +139,11 @@ export const variables = {
   }),
   IPSEC_LOCALID: variable({
     group: "The two ends",
-    values: "address, FQDN, e-mail, DN, `@name`, `@#hex`, `keyid:text`",
+    values: "address, FQDN, e-mail, DN, `@name`, `@#hex`, `keyid:text`, `asn1dn:#hex`",
     meaning:
-      "Identity of this end; must equal the peer's `IPSEC_REMOTEID`. Required when `IPSEC_LOCALIP` is `%any`.",
+      "Identity of this end; must equal the peer's `IPSEC_REMOTEID`. Required with a pre-shared key when `IPSEC_LOCALIP` is `%any`.",
     example: "moon.example.com",
-    defaultFrom: "`IPSEC_LOCALIP`",
+    defaultFrom: "the subject of `IPSEC_CERT`, or `IPSEC_LOCALIP`",
     schema: checkedByResult(parseIdentity),
   }),
   IPSEC_LOCALNET: variable({
@@ -164,11 +164,11 @@ export const variables = {
   }),
   IPSEC_REMOTEID: variable({
     group: "The two ends",
-    values: "as `IPSEC_LOCALID`",
+    values: "as `IPSEC_LOCALID`; also `*.example.com`, `CN=*`, `%any`",
     meaning:
       "Identity of the peer; must equal the peer's `IPSEC_LOCALID`. Required when `IPSEC_REMOTEIP` is `%any`.",
     example: "sun.example.com",
-    defaultFrom: "`IPSEC_REMOTEIP`",
+    defaultFrom: "the subject of `IPSEC_REMOTE_CERT`, or `IPSEC_REMOTEIP`",
     schema: checkedByResult(parseIdentity),
   }),
   IPSEC_REMOTENET: variable({
