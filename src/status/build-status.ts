@@ -10,6 +10,7 @@ import {
   type LoadedConnection,
   present,
 } from "../vici/readings.ts";
+import { certificatesOf } from "./certificates.ts";
 import { type ConnectionView, viewConnections } from "./connection-views.ts";
 import type { Ledger } from "./ledger.ts";
 import type { GatewayStatus, TunnelState } from "./status-schema.ts";
@@ -107,6 +108,7 @@ const buildConnection = (view: ConnectionView, known: Known): ConnectionStatus =
   const { sas } = view;
   const sa = sas.find(({ children }) => children.some(isInstalled)) ?? sas.at(-1);
   const children = view.children.map((child) => buildChild(child, view, known));
+  const certificates = certificatesOf(view.configured?.authentication);
   const handshakes = [...view.names].flatMap((name) => known.handshakes.get(name) ?? []);
   return {
     name: view.name,
@@ -116,6 +118,7 @@ const buildConnection = (view: ConnectionView, known: Known): ConnectionStatus =
     ...(handshakes.length === 0 ? {} : { lastHandshakeAt: iso(Math.max(...handshakes)) }),
     rekeys: [...view.names].reduce((total, name) => total + (known.ikeRekeys.get(name) ?? 0), 0),
     ...(sa === undefined ? {} : { ikeSa: buildIkeSa(sa, known.now) }),
+    ...(certificates.length === 0 ? {} : { certificates: [...certificates] }),
     children,
   };
 };

@@ -70,6 +70,17 @@ export const renderMetrics = (status: GatewayStatus): string => {
       ),
     },
     {
+      name: "certificate_expiry_timestamp_seconds",
+      type: "gauge",
+      help: "When the first of these certificates expires, in seconds since 1970.",
+      samples: connections.flatMap(({ name, certificates = [] }) =>
+        [...Map.groupBy(certificates, ({ of }) => of)].map(([of, group]) => ({
+          labels: { connection: name, of },
+          value: Math.min(...group.map(({ expiresAt }) => seconds(expiresAt))),
+        })),
+      ),
+    },
+    {
       name: "child_sa_installed",
       type: "gauge",
       help: "Whether the tunnel is up: whether its CHILD SA is installed.",

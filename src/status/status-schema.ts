@@ -82,6 +82,13 @@ const child = z.object({
   sa: z.optional(childSa),
 });
 
+/** Of this end, of the peer where it is known beforehand, and of CAs. */
+const certificate = z.object({
+  of: z.enum(["local", "remote", "authority"]),
+  subject: z.string(),
+  expiresAt: time(),
+});
+
 const connection = z.object({
   name: z.string(),
   state: z.enum(tunnelStates),
@@ -92,6 +99,8 @@ const connection = z.object({
   /** How often its IKE SA got new keys, since the gateway started. */
   rekeys: count(),
   ikeSa: z.optional(ikeSa),
+  /** Those that it is given; absent with a pre-shared key. */
+  certificates: z.optional(z.array(certificate)),
   children: z.array(child),
 });
 

@@ -108,3 +108,30 @@ test("whatever a connection is called, its name is one label value and nothing e
     }),
   );
 });
+
+test("of the certificates of each kind the first to expire is told, and none with a pre-shared key", () => {
+  const end = { address: "192.0.2.1" };
+  const connection = {
+    name: "a",
+    state: "down" as const,
+    local: end,
+    remote: end,
+    rekeys: 0,
+    children: [],
+    certificates: [
+      { of: "local" as const, subject: "CN=moon", expiresAt: "2027-01-01T00:00:00.000Z" },
+      { of: "authority" as const, subject: "CN=new", expiresAt: "2030-01-01T00:00:00.000Z" },
+      { of: "authority" as const, subject: "CN=old", expiresAt: "2028-01-01T00:00:00.000Z" },
+    ],
+  };
+  const { certificates: _, ...withKey } = connection;
+  const samples = samplesOf(renderMetrics(status({ connections: [connection, { ...withKey, name: "b" }] })));
+  const name = "vnf_ipsec_certificate_expiry_timestamp_seconds";
+  assert.deepEqual(
+    samples.filter((sample) => sample.startsWith(name)),
+    [
+      `${name}{connection="a",of="local"} ${Date.UTC(2027) / 1000}`,
+      `${name}{connection="a",of="authority"} ${Date.UTC(2028) / 1000}`,
+    ],
+  );
+});
