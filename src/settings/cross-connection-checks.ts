@@ -1,4 +1,4 @@
-import { type Place, type Problem, placeText } from "../failure.ts";
+import { type Place, type Problem, placeText, quoted } from "../failure.ts";
 import { endpointText } from "../ipsec/address.ts";
 import { localIdentity, remoteIdentity } from "./identities.ts";
 import type { Purpose, Values } from "./settings.ts";
@@ -23,6 +23,7 @@ export const crossConnectionChecks = (
       ...interfaceChecks(connections),
       ...checkSharedInterfaces(connections.map(({ values }) => values)),
       ...keyChecks(rendered),
+      ...rootChecks(rendered),
       ...networks.errors,
     ],
     warnings: networks.warnings,
@@ -56,6 +57,29 @@ const keyChecks = (connections: readonly NamedConnection[]): readonly Problem[] 
       hint: "use IKEv2, or one key for both",
     })),
   ];
+};
+
+/** ipsec.conf(5) names the CA of a connection by its subject, and strongSwan takes the first that has it. */
+const rootChecks = (connections: readonly NamedConnection[]): readonly Problem[] => {
+  const seen = new Map<string, { readonly first: NamedConnection; readonly fingerprint: string }>();
+  return connections.flatMap((connection) => {
+    const { IPSEC_AUTH: method, IPSEC_BACKEND: backend, IPSEC_CA_CERT: authorities } = connection.values;
+    if (method !== "pubkey" || backend !== "stroke") return [];
+    return (authorities ?? []).flatMap(({ isSelfSigned, subject, fingerprint }) => {
+      const known = seen.get(subject.text);
+      if (!isSelfSigned || known?.fingerprint === fingerprint) return [];
+      if (known === undefined) {
+        seen.set(subject.text, { first: connection, fingerprint });
+        return [];
+      }
+      return [
+        problemOf(connection, ["IPSEC_CA_CERT", "IPSEC_BACKEND"], {
+          message: `its CA is not that of ${known.first.name}, though both call themselves ${quoted(subject.text)}, by which ipsec.conf finds them`,
+          hint: "set IPSEC_BACKEND=swanctl",
+        }),
+      ];
+    });
+  });
 };
 
 type Problems = { readonly errors: readonly Problem[]; readonly warnings: readonly Problem[] };

@@ -183,7 +183,8 @@ export const variables = {
   IPSEC_PSK: variable({
     group: "Authentication",
     values: "text, `0x…` (hexadecimal), `0s…` (base64)",
-    meaning: "Pre-shared key, the same at both ends. Make one with `openssl rand -base64 32`.",
+    meaning:
+      "Pre-shared key, the same at both ends; not with `IPSEC_AUTH=pubkey`. Make one with `openssl rand -base64 32`.",
     example: "replace-this-by-a-long-random-text",
     required: true,
     secret: true,

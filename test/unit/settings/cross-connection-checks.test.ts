@@ -3,6 +3,7 @@ import { test } from "node:test";
 import { parseSettings } from "../../../src/settings/parse-settings.ts";
 import type { Purpose } from "../../../src/settings/settings.ts";
 import { environmentOf } from "../../support/environment-of.ts";
+import { createPki } from "../../support/pki.ts";
 
 type Variables = Readonly<Record<string, string>>;
 
@@ -129,4 +130,32 @@ test("IPSEC_NAME has no effect then, and says so", () => {
     warnings.map(({ message }) => message),
     ["IPSEC_NAME has no effect beside IPSEC_CONFIG_FILE"],
   );
+});
+
+test("two CAs of one name cannot be told apart in ipsec.conf", () => {
+  using pki = createPki();
+  const [root, renamed] = [pki.root("/CN=root"), pki.root("/CN=root")];
+  const { IPSEC_PSK: _, ...withoutKey } = common;
+  const certified = (authority: typeof root, number: number) => {
+    const { certificate, privateKey } = authority.issue({ subject: "/CN=moon" });
+    return {
+      ...withoutKey,
+      IPSEC_REMOTEIP: `192.0.2.${number}`,
+      IPSEC_REMOTENET: `10.${number}.0.0/16`,
+      IPSEC_AUTH: "pubkey",
+      IPSEC_CERT: certificate,
+      IPSEC_PRIVATE_KEY: privateKey,
+      IPSEC_CA_CERT: authority.certificate,
+    };
+  };
+  const errorsOf = (...authorities: readonly (typeof root)[]) =>
+    check(
+      Object.fromEntries(
+        authorities.map((authority, index) => [`c${index}`, certified(authority, index + 2)]),
+      ),
+    ).errors;
+  assert.deepEqual(errorsOf(root, root, pki.root("/CN=other")), []);
+  assert.deepEqual(errorsOf(root, renamed), [
+    'site.yaml:2: connections.c1: its CA is not that of c0, though both call themselves "CN=root", by which ipsec.conf finds them',
+  ]);
 });
