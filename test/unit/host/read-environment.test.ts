@@ -7,6 +7,7 @@ import { loadSettings } from "../../../src/commands/load-settings.ts";
 import { exitCodes, Failure } from "../../../src/failure.ts";
 import { readEnvironment } from "../../../src/host/read-environment.ts";
 import { minimal } from "../../support/environment-of.ts";
+import { createPki, type Issued } from "../../support/pki.ts";
 
 const directory = mkdtempSync(join(tmpdir(), "vnf-ipsec-environment-"));
 after(() => rmSync(directory, { recursive: true, force: true }));
@@ -158,4 +159,67 @@ test("an ENVFILE named in an ENVFILE is not read", async () => {
     { withSecrets: true },
   );
   assert.equal(environment.has("IPSEC_NAME"), false);
+});
+
+test("certificates and keys come from files, of the environment and of each connection", async () => {
+  using pki = createPki();
+  const root = pki.root("/CN=root");
+  const [moon, hub] = ["moon", "hub"].map((name) => root.issue({ subject: `/CN=${name}` })) as [
+    Issued,
+    Issued,
+  ];
+  const connections = file(`
+defaults:
+  auth: pubkey
+  localnet: 10.1.0.0/16
+  ca_cert_file: ${file(root.certificate)}
+connections:
+  berlin:
+    remoteip: 192.0.2.2
+    remotenet: 10.2.0.0/16
+    cert_file: ${file(moon.certificate)}
+    privateKeyFile: ${file(moon.privateKey)}
+  paris:
+    remoteip: 192.0.2.3
+    remotenet: 10.3.0.0/16
+  rome:
+    remoteip: 192.0.2.4
+    remotenet: 10.4.0.0/16
+`);
+  const { settings } = await loadSettings(
+    {
+      IPSEC_CONFIG_FILE: connections,
+      IPSEC_CERT_FILE: file(hub.certificate),
+      IPSEC_PRIVATE_KEY_FILE: file(hub.privateKey),
+      IPSEC_ROME_CERT_FILE: file(moon.certificate),
+      IPSEC_ROME_PRIVATE_KEY: moon.privateKey,
+    },
+    "gateway",
+  );
+  assert.deepEqual(
+    settings.connections.map(({ IPSEC_NAME: name, IPSEC_LOCALID: identity }) => [
+      name,
+      identity.kind === "dn" && identity.text,
+    ]),
+    [
+      ["berlin", "CN=moon"],
+      ["paris", "CN=hub"],
+      ["rome", "CN=moon"],
+    ],
+  );
+});
+
+test("a certificate's file that is missing is told once, by its name", async () => {
+  const { problems, exitCode } = await failureOf({
+    ...withoutKey,
+    IPSEC_AUTH: "pubkey",
+    IPSEC_CERT_FILE: "/nonexistent/cert.pem",
+    IPSEC_PRIVATE_KEY_FILE: "/nonexistent/key.pem",
+    IPSEC_CA_CERT_FILE: file("nothing"),
+  });
+  assert.equal(exitCode, exitCodes.inputOutput);
+  assert.deepEqual(
+    problems.map(({ variable }) => variable),
+    ["IPSEC_CERT_FILE", "IPSEC_PRIVATE_KEY_FILE", "IPSEC_CA_CERT"],
+  );
 });
