@@ -165,7 +165,24 @@ const checkPeerCertificate = (values: Values, { nameOf }: Context, { error }: Co
   );
 };
 
-const checkIdentities = (values: Values, { nameOf }: Context, { error }: Collector): void => {
+const checkIdentities = (
+  values: Values,
+  { nameOf, hasFailed }: Context,
+  { error, warn }: Collector,
+): void => {
+  const { IPSEC_REMOTEIP: remote, IPSEC_REMOTEID: remoteId, IPSEC_CA_CERT: authorities } = values;
+  if (
+    remote?.kind === "address" &&
+    remoteId === undefined &&
+    authorities !== undefined &&
+    !hasFailed("IPSEC_REMOTEID")
+  ) {
+    warn(
+      ["IPSEC_REMOTEID", "IPSEC_REMOTEIP"],
+      `IPSEC_REMOTEID is not set, so the peer's certificate must have the address ${remote.address.text} as an alternative name`,
+      "set IPSEC_REMOTEID to the subject of the peer's certificate, for example 'C=DE, O=Example, CN=sun.example.com'",
+    );
+  }
   for (const [name, source] of [
     ["IPSEC_LOCALID", "IPSEC_CERT"],
     ["IPSEC_REMOTEID", "IPSEC_REMOTE_CERT"],

@@ -24,6 +24,7 @@ const environment = (own: Issued, changes: Readonly<Record<string, string>> = {}
   IPSEC_CERT: own.certificate,
   IPSEC_PRIVATE_KEY: own.privateKey,
   IPSEC_CA_CERT: root.certificate,
+  IPSEC_REMOTEID: "C=DE, O=Example, CN=sun",
   ...changes,
 });
 
@@ -247,7 +248,12 @@ test("a CA may sign, and one of them signs itself; ipsec.conf takes one such", (
 
 test("the peer's certificate takes the place of its CA and gives its identity", () => {
   const sun = root.issue({ subject: "/C=DE/CN=sun", alternativeNames: "DNS:sun.example.org" });
-  const pinned = { IPSEC_CA_CERT: "", IPSEC_REMOTE_CERT: sun.certificate, IPSEC_REMOTEIP: "%any" };
+  const pinned = {
+    IPSEC_CA_CERT: "",
+    IPSEC_REMOTE_CERT: sun.certificate,
+    IPSEC_REMOTEIP: "%any",
+    IPSEC_REMOTEID: "",
+  };
   const { IPSEC_REMOTEID: identity, authentication } = connectionOf(parse(moon, pinned));
   assert.equal(identity.kind === "dn" && identity.text, "C=DE, CN=sun");
   assert.ok(authentication.method === "pubkey" && authentication.trust.kind === "certificate");
@@ -266,6 +272,15 @@ test("the peer's certificate takes the place of its CA and gives its identity", 
     "IPSEC_REMOTE_CERT",
     /several certificates/,
   );
+});
+
+test("a peer whose identity is not said must have its address in its certificate, of which there is a warning", () => {
+  const { warnings } = parse(moon, { IPSEC_REMOTEID: "" });
+  assert.deepEqual(
+    warnings.map(({ variable }) => variable),
+    ["IPSEC_REMOTEID, IPSEC_REMOTEIP"],
+  );
+  assert.deepEqual(parse(moon, { IPSEC_REMOTEID: "192.0.2.2" }).warnings, []);
 });
 
 test("keys and signatures that RFC 8247 calls weak warn", () => {
