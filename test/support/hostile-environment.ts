@@ -17,7 +17,12 @@ export type HostileCase = {
   readonly canary: string;
 };
 
-export const hostileEnvironment = (): fc.Arbitrary<HostileCase> =>
+export const hostileEnvironment = ({
+  credentials = [],
+}: {
+  /** Environments that authenticate by certificates, each as likely as a pre-shared key. */
+  readonly credentials?: readonly Environment[];
+} = {}): fc.Arbitrary<HostileCase> =>
   fc
     .record({
       canary: fc.stringMatching(/^[0-9a-f]{16}$/).map((digits) => `cAnArY${digits}`),
@@ -36,6 +41,7 @@ export const hostileEnvironment = (): fc.Arbitrary<HostileCase> =>
         },
       ),
       secret,
+      certified: fc.constantFrom(undefined, ...credentials),
       place: fc.oneof(
         { weight: 6, arbitrary: fc.constant("environment" as const) },
         { weight: 2, arbitrary: fc.constantFrom("file", "envFile", "misspelt", "both", "nowhere") },
@@ -51,6 +57,10 @@ export const hostileEnvironment = (): fc.Arbitrary<HostileCase> =>
       for (const [index, [name, value]] of Object.entries(drawn.base).entries()) {
         if (drawn.isAlmostValid || (index * 0.37 + drawn.kept) % 1 < 0.6) environment[name] = value;
       }
+      // What is before a key in PEM is no part of it, but as secret; and a passphrase opens also what is open.
+      for (const [name, value] of Object.entries(drawn.certified ?? {}))
+        environment[name] = name === "IPSEC_PRIVATE_KEY" ? `${drawn.canary}\n${value}` : value;
+      if (drawn.certified !== undefined) environment["IPSEC_PRIVATE_KEY_PASSPHRASE"] = drawn.canary;
       for (const [name, value] of [...drawn.changes, ...drawn.unknown]) environment[name] = value;
       const key = drawn.secret(drawn.canary);
       if (drawn.place === "environment" || drawn.place === "both") environment["IPSEC_PSK"] = key;

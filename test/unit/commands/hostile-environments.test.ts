@@ -1,8 +1,9 @@
 import assert from "node:assert/strict";
-import { mkdtempSync, rmSync } from "node:fs";
+import { mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, test } from "node:test";
+import { parse } from "dotenv";
 import fc from "fast-check";
 import { backends } from "../../../src/backend/backends.ts";
 import { renderFiles } from "../../../src/backend/files.ts";
@@ -20,11 +21,22 @@ import {
   hostileSeed,
   materialize,
 } from "../../support/hostile-environment.ts";
+import { repository } from "../../support/repository.ts";
 import { attempts } from "../../support/scale.ts";
 
 const directory = mkdtempSync(join(tmpdir(), "vnf-ipsec-hostile-"));
 after(() => rmSync(directory, { recursive: true, force: true }));
 const templates = loadTemplates();
+
+/** Of the golden cases: a CA, and the peer's certificate itself. */
+const credentials = ["certificates", "certificates-pinned"].map((name) => {
+  const values = parse(readFileSync(join(repository, "test/golden/cases", name, "input.env")));
+  const own = Object.entries(values).filter(([variable]) =>
+    /_(?:AUTH|CERT|PRIVATE_KEY|REVOCATION|LOCALID|REMOTEID)$/.test(variable),
+  );
+  // Hardly an identity that is drawn is in them.
+  return { IPSEC_LOCALID: "", IPSEC_REMOTEID: "", ...Object.fromEntries(own) };
+});
 
 const maximumBytes = 64 * 1024;
 
@@ -60,6 +72,13 @@ test("any environment is either rendered or refused in words, without a stack, i
     outcomes: [exitCodes.ok, exitCodes.inputOutput, exitCodes.configuration],
   }));
 
+test("so is any with certificates", () =>
+  assertSurvives(hostileEnvironment({ credentials }), {
+    attempts: attempts({ usual: 1_000, full: 50_000 }),
+    outcomes: [exitCodes.ok, exitCodes.configuration],
+    isCertified: true,
+  }));
+
 test("so is any file of connections", () =>
   assertSurvives(hostileConnectionsFile(), {
     attempts: attempts({ usual: 1_000, full: 20_000 }),
@@ -68,9 +87,15 @@ test("so is any file of connections", () =>
 
 const assertSurvives = async (
   hostileCase: fc.Arbitrary<HostileCase>,
-  wanted: { readonly attempts: number; readonly outcomes: readonly number[] },
+  wanted: {
+    readonly attempts: number;
+    readonly outcomes: readonly number[];
+    /** Certificates must have been written. */
+    readonly isCertified?: true;
+  },
 ): Promise<void> => {
   const seen = new Map<number, number>();
+  let certified = 0;
   await fc.assert(
     fc.asyncProperty(hostileCase, async (hostile) => {
       const { exitCode, stderr, files } = await outcomeOf(materialize(hostile, directory));
@@ -87,10 +112,12 @@ const assertSurvives = async (
       for (const form of formsOfCanary(hostile.canary))
         assert.ok(!shown.includes(form), `shows the secret as ${form}`);
       for (const { path, text } of files) assertWellFormed(path, text);
+      if (files.some(({ text }) => text.includes("-----BEGIN CERTIFICATE-----"))) certified += 1;
     }),
     // What it prints can be run again; to find a smaller one would take hours where a case takes long.
     { seed: hostileSeed(), numRuns: wanted.attempts, endOnFailure: true },
   );
+  if (wanted.isCertified) assert.ok(certified > 20, `only ${certified} with certificates`);
   for (const exitCode of wanted.outcomes) {
     assert.ok((seen.get(exitCode) ?? 0) > 20, `only ${seen.get(exitCode)} ended in ${exitCode}`);
   }
@@ -121,6 +148,15 @@ const assertWellFormed = (path: string, text: string): void => {
     return;
   }
   const lines = text.split("\n").filter((line) => line !== "" && !line.startsWith("#"));
+  if (/\.(?:crt|key|pem)$/.test(path)) {
+    if (lines.length === 1) assert.equal(lines[0], "***", path);
+    else
+      assert.match(
+        lines.join("\n"),
+        /^-----BEGIN CERTIFICATE-----\n[A-Za-z0-9+/=\n]+\n-----END CERTIFICATE-----$/,
+      );
+    return;
+  }
   if (path.startsWith("/etc/swanctl/")) {
     for (const line of lines)
       assert.match(line, /^\t*(?:[a-z][a-z0-9_-]* \{|\}|[a-z0-9_-]+ = (?:"[^"]*"|[^\s"#={}]+))$/, path);
@@ -128,14 +164,22 @@ const assertWellFormed = (path: string, text: string): void => {
       lines.filter((line) => line.endsWith("{")).length,
       lines.filter((line) => line.endsWith("}")).length,
     );
-    assert.equal(lines.filter((line) => line === "\t\tsecret = ***").length, 1, path);
+    const isCertified = lines.includes("\t\t\tauth = pubkey");
+    assert.equal(lines.filter((line) => line === "\t\tsecret = ***").length, isCertified ? 0 : 1, path);
     return;
   }
   if (path.endsWith(".secrets")) {
     assert.equal(lines.length, 1, path);
-    assert.match(lines[0] ?? "", /^(?:"[^"]+" )+: PSK \*\*\*$/);
+    assert.match(
+      lines[0] ?? "",
+      /^(?:(?:"[^"]+" )+: PSK \*\*\*|: PKCS8 \/etc\/ipsec\.secrets\.d\/ipsec\.[a-z0-9-]+\.key)$/,
+    );
     return;
   }
   for (const line of lines)
-    assert.match(line, /^(?:conn [a-z][a-z0-9-]*(?:_\d+)?|\t[a-z]+=(?:"[^"]*"|[^\s"#=]+))$/, path);
+    assert.match(
+      line,
+      /^(?:config setup|(?:conn|ca) [a-z][a-z0-9-]*(?:_\d+)?|\t[a-z]+=(?:"[^"]*"|[^\s"#=]+))$/,
+      path,
+    );
 };
