@@ -1,7 +1,7 @@
 import { createHash, type KeyObject, X509Certificate } from "node:crypto";
 import { readDer } from "./der.ts";
 import { decodeName, isPlainName, nameText } from "./distinguished-name.ts";
-import type { Identity } from "./identity.ts";
+import { type Identity, longestEncoded } from "./identity.ts";
 
 /** A certificate (RFC 5280) with what a gateway must know of it. */
 export type Certificate = {
@@ -83,14 +83,14 @@ const hex = (bytes: Uint8Array): string => Buffer.from(bytes).toString("hex");
 
 /**
  * A name as it stands in the certificate, since another encoding of the same text need not please every peer.
- * vici takes 511 characters of an identity (strongSwan vici_config.c, BUF_LEN), so a very long one is sent as text.
+ * One that is too long for that is sent as text, if it can be.
  */
 const identityOfName = (der: Uint8Array): Certificate["subject"] => {
   const { attributes, isSimple } = decodeName(der);
   const text = nameText(attributes);
   const encoded = hex(der);
   const isReadable = isSimple && isPlainName(text) && /^[\x20-\x7e]*$/.test(text);
-  return encoded.length <= 480 || !isReadable ? { kind: "dn", text, encoded } : { kind: "dn", text };
+  return der.length <= longestEncoded || !isReadable ? { kind: "dn", text, encoded } : { kind: "dn", text };
 };
 
 /** RFC 5280 §4.2.1.6. What could not be written as an identity is left out. */

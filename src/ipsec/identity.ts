@@ -22,7 +22,7 @@ const example =
  * there, text that fits nothing silently becomes a KEY_ID, and `10.1.0.0/16` a subnet.
  */
 export const parseIdentity = (text: string): Result<Identity> => {
-  if (text.length > (/^asn1dn:#/i.test(text) ? 488 : 255))
+  if (text.length > (/^asn1dn:#/i.test(text) ? "asn1dn:#".length + longestEncoded * 2 : 255))
     return invalid(`${quoted(text)} is longer than 255 characters`, example);
   const mayQuote = text.includes("=") && !/^(?:keyid:|@#)/i.test(text);
   if (!/^[\x20-\x7e]*$/.test(text) || (!mayQuote && !isPlainName(text))) {
@@ -102,6 +102,9 @@ const parseFqdn = (text: string): Result<Identity> => {
     : invalid(`${quoted(text)} is not an identity`, example);
 };
 
+/** vici takes 511 characters of an identity (strongSwan vici_config.c, BUF_LEN), and these are two for each byte. */
+export const longestEncoded = 240;
+
 /** A name as its bytes, in whichever encoding and with attributes that have no short type here. */
 const parseEncodedName = (text: string): Result<Identity> => {
   const encoded = text.slice("asn1dn:#".length).toLowerCase();
@@ -141,6 +144,8 @@ const parseDistinguishedName = (text: string): Result<Identity> => {
     return valid({ kind: "dn", text: text.startsWith("/") ? text : parts.join(", ") });
   }
   const encoded = encodeName(attributes);
+  if (encoded !== undefined && encoded.length > longestEncoded)
+    return invalid(`${quoted(text)} is longer than ${longestEncoded} bytes in DER`, nameHint);
   return encoded === undefined
     ? invalid(`${quoted(text)} has quotes, and an attribute that can be written without them only`, nameHint)
     : valid({ kind: "dn", text: nameText(attributes), encoded: Buffer.from(encoded).toString("hex") });

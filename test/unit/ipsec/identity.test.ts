@@ -77,6 +77,7 @@ test("what strongSwan would silently turn into a KEY_ID or a network is refused"
     "asn1dn:#",
     "asn1dn:#30",
     "asn1dn:#3003020100",
+    `O="a,b"${", OU=units".repeat(19)}`,
     "asn1dn:#300e310c300a06035504031303612c6200",
   ]) {
     assert.equal(parseIdentity(text).ok, false, text);
