@@ -142,3 +142,22 @@ test("a key and its passphrase are masked in a log, also where a line of the key
     assert.equal(scrub(`before ${secret} after`), "before *** after");
   assert.equal(scrub(moon.certificate), moon.certificate);
 });
+
+test("starter, which compares what a conn says and no more, finds another conn wherever any credential is another", () => {
+  const connOf = (changes: Readonly<Record<string, string>>): string => {
+    const options = { templates: loadTemplates(), dataplane: "kernel", showSecrets: true } as const;
+    const [conf] = backends.stroke.connectionFiles(connectionOf(changes), options);
+    return conf?.text.slice(conf.text.indexOf("conn site")) ?? assert.fail();
+  };
+  const conns = [
+    {},
+    { IPSEC_CA_CERT: pki.root("/CN=root").certificate },
+    { IPSEC_CA_CERT: root.certificate + middle.certificate, IPSEC_CERT: moon.certificate },
+    { IPSEC_CERT: moon.certificate },
+    { IPSEC_REVOCATION: "strict" },
+  ].map(connOf);
+  // The same CAs and certificate, whichever file an intermediate came in.
+  assert.equal(conns[2], conns[0]);
+  assert.equal(new Set(conns).size, 4);
+  assert.equal(connOf({ IPSEC_REVOCATION: "off" }), conns[0]);
+});
