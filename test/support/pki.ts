@@ -90,12 +90,15 @@ const authorityIn = (folder: string, newFolder: () => string): Authority => {
 /** What `openssl ca` keeps account in. */
 const prepare = (folder: string): void => {
   writeFileSync(join(folder, "index.txt"), "");
+  writeFileSync(join(folder, "crlnumber"), "01\n");
   writeFileSync(
     join(folder, "ca.cnf"),
     `[ca]
 default_ca = it
 [it]
 database = ${folder}/index.txt
+crlnumber = ${folder}/crlnumber
+crl_extensions = listed
 new_certs_dir = ${folder}
 certificate = ${folder}/ca.crt
 private_key = ${folder}/ca.key
@@ -110,6 +113,8 @@ organizationName = optional
 organizationalUnitName = optional
 commonName = optional
 emailAddress = optional
+[listed]
+authorityKeyIdentifier = keyid
 [req]
 distinguished_name = empty
 [empty]
