@@ -17,6 +17,8 @@ export type Certificate = {
   /** Whether it may sign others (basic constraints). */
   readonly isAuthority: boolean;
   readonly isSelfSigned: boolean;
+  /** Whether its key may sign what is no certificate (key usage); strongSwan refuses a peer whose may not. */
+  readonly maySign: boolean;
   readonly publicKey: KeyObject;
   /** SHA-256 of all of it, as hex. */
   readonly fingerprint: string;
@@ -42,6 +44,7 @@ export const readCertificate = (bytes: Uint8Array): Certificate => {
     notAfter,
     isAuthority: certificate.ca,
     isSelfSigned: certificate.checkIssued(certificate) && certificate.verify(publicKey),
+    maySign: fields.maySign,
     publicKey,
     fingerprint: createHash("sha256").update(certificate.raw).digest("hex"),
     ...weakness(fields.signatureAlgorithm),
@@ -55,6 +58,7 @@ const isIssued = (certificate: X509Certificate, issuer: X509Certificate): boolea
 type Fields = {
   readonly subject: Uint8Array;
   readonly alternativeNames: readonly { readonly tag: number; readonly content: Uint8Array }[];
+  readonly maySign: boolean;
   /** Object identifier, as hex. */
   readonly signatureAlgorithm: string;
 };
@@ -65,13 +69,14 @@ const fieldsOf = (der: Uint8Array): Fields => {
   const fields = readDer(contentOf(body));
   const version = fields[0]?.tag === 0xa0 ? 1 : 0;
   const extensions = fields.find(({ tag }) => tag === 0xa3);
-  const names = readDer(contentOf(readDer(contentOf(extensions))[0]))
-    .map(({ content }) => readDer(content))
-    .find(([identifier]) => hex(contentOf(identifier)) === "551d11")
-    ?.at(-1);
+  const all = readDer(contentOf(readDer(contentOf(extensions))[0])).map(({ content }) => readDer(content));
+  const extension = (oid: string) => all.find(([identifier]) => hex(contentOf(identifier)) === oid)?.at(-1);
+  const usage = extension("551d0f");
   return {
     subject: fields[version + 4]?.bytes ?? new Uint8Array(),
-    alternativeNames: readDer(contentOf(readDer(contentOf(names))[0])),
+    alternativeNames: readDer(contentOf(readDer(contentOf(extension("551d11")))[0])),
+    // Of the bit string (RFC 5280 §4.2.1.3) the first bits: digitalSignature and nonRepudiation.
+    maySign: usage === undefined || ((readDer(usage.content)[0]?.content[1] ?? 0) & 0xc0) !== 0,
     signatureAlgorithm: hex(contentOf(readDer(contentOf(algorithm))[0])),
   };
 };

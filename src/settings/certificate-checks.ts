@@ -17,6 +17,7 @@ export const checkCertificates = (values: Values, context: Context, collect: Col
   checkChain(values, context, collect);
   checkAuthorities(values, context, collect);
   checkPeerCertificate(values, context, collect);
+  checkUsage(values, context, collect);
   checkIdentities(values, context, collect);
 };
 
@@ -152,6 +153,19 @@ const checkAuthorities = (values: Values, { nameOf }: Context, { error }: Collec
       ["IPSEC_CA_CERT", "IPSEC_BACKEND"],
       `${nameOf("IPSEC_CA_CERT")} holds ${roots.length} roots, and ipsec.conf can name one for a connection`,
       "set IPSEC_BACKEND=swanctl, or keep the root of the peer alone",
+    );
+  }
+};
+
+/** Of the ends themselves; CAs sign certificates. */
+const checkUsage = (values: Values, { nameOf }: Context, { error }: Collector): void => {
+  for (const name of ["IPSEC_CERT", "IPSEC_REMOTE_CERT"] as const) {
+    const certificate = values[name]?.[0];
+    if (certificate === undefined || certificate.maySign) continue;
+    error(
+      [name],
+      `${nameOf(name)}: the certificate ${nameFor(certificate)} is not for signatures (key usage), and IKE signs`,
+      "have it made with keyUsage = digitalSignature",
     );
   }
 };

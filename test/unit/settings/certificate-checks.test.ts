@@ -290,6 +290,16 @@ test("keys and signatures that RFC 8247 calls weak warn", () => {
   assert.match(old.warnings[0]?.message ?? "", /is signed over SHA-1/);
 });
 
+test("a certificate whose key may not sign is refused at either end", () => {
+  const { certificate, privateKey } = root.authority({ subject: "/CN=ca" });
+  refuses(parse({ certificate, privateKey }), "IPSEC_CERT", /"CN=ca" is not for signatures/);
+  refuses(
+    parse(moon, { IPSEC_CA_CERT: "", IPSEC_REMOTEID: "", IPSEC_REMOTE_CERT: certificate }),
+    "IPSEC_REMOTE_CERT",
+    /"CN=ca" is not for signatures/,
+  );
+});
+
 test("an Edwards curve needs IKEv2", () => {
   refuses(
     parse(ofKind("ed25519"), { IPSEC_KEYEXCHANGE: "ikev1" }),
