@@ -3,7 +3,7 @@ import { existsSync, readdirSync, readFileSync } from "node:fs";
 import { dirname, join, relative } from "node:path";
 import { test } from "node:test";
 import { causes } from "../../src/observe/causes.ts";
-import { variableNames } from "../../src/settings/variables.ts";
+import { valueFileNames, variableNames } from "../../src/settings/variables.ts";
 import { repository } from "../support/repository.ts";
 
 const read = (path: string): string => readFileSync(`${repository}/${path}`, "utf8");
@@ -101,7 +101,7 @@ test("the troubleshooting page has each cause of a diagnosis once, with its vari
 });
 
 test("the migration page and the README speak of no variable that does not exist, and the migration page of all old ones", () => {
-  const known = new Set<string>([...variableNames, "IPSEC_PSK_FILE"]);
+  const known = new Set<string>([...variableNames, ...valueFileNames]);
   // One that the predecessor read without telling, and a misspelling on purpose.
   const exceptions = new Set(["IPSEC_LOCALPRIVIP", "IPSEC_REMOTNET"]);
   const pages = [
