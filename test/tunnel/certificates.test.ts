@@ -73,11 +73,18 @@ const environmentOf = (lab: Lab, changes: Environment = {}): Environment =>
     ...changes,
   });
 
-const startPeer = async (lab: Lab, { sun = sunIssued, peer = {} }: Setup): Promise<Peer> => {
+const startPeer = async (lab: Lab, setup: Setup): Promise<Peer> => {
+  await writePeer(lab, setup);
+  return lab.sun.peer({
+    swanctl: peerText(lab, setup.peer ?? {}),
+    charonLines: ["retransmit_timeout = 0.5"],
+  });
+};
+
+const writePeer = async (lab: Lab, { sun = sunIssued, peer = {} }: Setup): Promise<void> => {
   await lab.sun.writeFile("/etc/peer/x509/sun.pem", sun.certificate);
   await lab.sun.writeFile("/etc/peer/private/sun.pem", sun.privateKey, 0o600);
   await lab.sun.writeFile("/etc/peer/x509ca/root.pem", (peer.authority ?? root).certificate);
-  return lab.sun.peer({ swanctl: peerText(lab, peer), charonLines: ["retransmit_timeout = 0.5"] });
 };
 
 const peerText = (
@@ -301,13 +308,13 @@ test("a renewed certificate takes effect with a reload, and so does the way from
       },
     ]),
   );
-  const write = async (lines: readonly string[], issued: Issued): Promise<void> => {
+  const write = async (lines: readonly string[], issued: Issued, authority: Authority): Promise<void> => {
     await lab.moon.writeFile(`${directory}/site.env`, lines.join("\n"));
     await lab.moon.writeFile(`${directory}/cert.pem`, issued.certificate);
     await lab.moon.writeFile(`${directory}/key.pem`, issued.privateKey, 0o600);
-    await lab.moon.writeFile(`${directory}/ca.pem`, root.certificate);
+    await lab.moon.writeFile(`${directory}/ca.pem`, authority.certificate);
   };
-  await write([`IPSEC_PSK='${tunnelPsk}'`], moonIssued);
+  await write([`IPSEC_PSK='${tunnelPsk}'`], moonIssued, root);
   const gateway = lab.moon.gateway(
     tunnelEnvironment(lab.moon, lab.sun, {
       ENVFILE: `${directory}/site.env`,
@@ -323,13 +330,17 @@ test("a renewed certificate takes effect with a reload, and so does the way from
     `IPSEC_CA_CERT_FILE=${directory}/ca.pem`,
     `IPSEC_REMOTEID='${sunId}'`,
   ];
-  await peer.load(peerText(lab, {}));
-  for (const [issued, signature] of [
-    [moonIssued, /\(myself\) with ECDSA_WITH_SHA256_DER successful$/],
-    [root.issue({ subject: subjects.moon, kind: "ed25519" }), /\(myself\) with ED25519 successful$/],
+  // With another key but the name of the old one, as when a CA is renewed.
+  const renewedRoot = pki.root("/C=DE/O=Example/CN=root");
+  for (const [authority, kind, signature] of [
+    [root, "ecdsa", /\(myself\) with ECDSA_WITH_SHA256_DER successful$/],
+    [root, "ed25519", /\(myself\) with ED25519 successful$/],
+    [renewedRoot, "rsa", /\(myself\) with RSA_\S+ successful$/],
   ] as const) {
     const from = gateway.records().length;
-    await write(credentials, issued);
+    await writePeer(lab, { sun: authority.issue({ subject: subjects.sun }), peer: { authority } });
+    await peer.load(peerText(lab, {}));
+    await write(credentials, authority.issue({ subject: subjects.moon, kind }), authority);
     await reload(gateway);
     await gateway.waitForRecord(({ message }) => signature.test(`${message}`), { from });
     await waitFor("a tunnel by that certificate", async () => {
