@@ -9,7 +9,7 @@ export type Backend = {
   readonly name: "stroke" | "swanctl";
   /** Directories that hold our files beside those of others; what we no longer want there is removed. */
   readonly directories: readonly string[];
-  readonly connectionFiles: (connection: Connection, options: RenderOptions) => readonly ConfigFile[];
+  readonly connectionFiles: (connection: Connection, options: ConnectionOptions) => readonly ConfigFile[];
   /** What becomes the daemon. */
   readonly daemon: {
     readonly command: readonly [string, ...string[]];
@@ -47,12 +47,14 @@ export type DaemonRequest =
 
 type ViciValues = { readonly [name: string]: string | Uint8Array | readonly string[] | ViciValues };
 
-export type RenderOptions = {
+/** What the files of a connection are made with; they are the same on every data plane. */
+export type ConnectionOptions = {
   readonly templates: Templates;
-  readonly dataplane: Dataplane;
   /** How a secret appears; it is masked unless the files are really written. */
   readonly showSecret?: (secret: Secret) => string;
 };
+
+export type RenderOptions = ConnectionOptions & { readonly dataplane: Dataplane };
 
 /**
  * The one spelling of a key that ipsec.secrets and swanctl.conf take for any bytes: quoted ones end at the next

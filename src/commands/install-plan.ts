@@ -5,6 +5,7 @@ import { planHostRouteMove } from "../host/host-routes.ts";
 import { makeVirtualInterfaces } from "../host/keep-virtual-interfaces.ts";
 import type { Secret } from "../secret.ts";
 import type { Settings } from "../settings/settings.ts";
+import type { SettingsMemory } from "../settings/settings-memory.ts";
 import type { GatewayFiles } from "./gateway-files.ts";
 import type { PlannedGateway } from "./planned-gateway.ts";
 
@@ -15,6 +16,8 @@ export type Running = {
   secrets: readonly Secret[];
   /** What the last one who read the variables has read, right or wrong. */
   files: FilesRead;
+  /** What it came to, so that the next reads less. */
+  readonly memory: SettingsMemory;
 };
 
 export type InstallParts = {

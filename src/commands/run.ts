@@ -24,6 +24,7 @@ import { watchFiles } from "../host/watch-files.ts";
 import { createDiagnostician } from "../observe/diagnostician.ts";
 import type { Log } from "../observe/log.ts";
 import type { Settings } from "../settings/settings.ts";
+import { createSettingsMemory } from "../settings/settings-memory.ts";
 import { createMonitor } from "../status/monitor.ts";
 import { serveStatus } from "../status/serve.ts";
 import { createCommandLog, logProblems, logWarnings } from "./command-log.ts";
@@ -50,8 +51,9 @@ type RunOptions = { readonly withInit?: boolean };
 
 /** Checks everything, prepares the host, and keeps charon running until a stop is asked for. */
 export const run = async (context: RunContext, options: RunOptions = {}): Promise<ExitCode> => {
-  const { settings, warnings, files } = await loadSettings(context.environment, "gateway");
-  const read: Omit<Running, "plan"> = { secrets: secretsOf(settings), files };
+  const memory = createSettingsMemory();
+  const { settings, warnings, files } = await loadSettings(context.environment, "gateway", memory);
+  const read: Omit<Running, "plan"> = { secrets: secretsOf(settings), files, memory };
   const log = await createCommandLog(settings, context, () => read.secrets);
   log.info({ event: "starting", version: context.version }, "vnf-ipsec starts");
   logWarnings(log, [...warnings, ...checkHost(readSysctl)]);

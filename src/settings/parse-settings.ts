@@ -1,11 +1,18 @@
 import { type Problem, placeText } from "../failure.ts";
 import { identityOfEndpoint } from "../ipsec/identity.ts";
+import { memoized } from "../memoized.ts";
 import { crossChecks } from "./cross-checks.ts";
 import { crossConnectionChecks } from "./cross-connection-checks.ts";
 import { type ConnectionEnvironment, type Environment, type Given, unwrapped } from "./environment.ts";
 import { ineffectiveVariables } from "./ineffective-variables.ts";
 import { isUnset, type ParsedVariable, parseVariable, quotesTakenOff } from "./parse-variable.ts";
 import type { ConnectionSettings, GatewayValues, Purpose, Settings, Values } from "./settings.ts";
+import {
+  createSettingsMemory,
+  type ParsedConnection,
+  type Problems,
+  type SettingsMemory,
+} from "./settings-memory.ts";
 import { definitionOf, secretFileNames, type VariableName, variableNames } from "./variables.ts";
 
 export type ParsedSettings = {
@@ -23,6 +30,7 @@ export const parseSettings = (
   environment: Environment,
   purpose: Purpose,
   connections?: readonly ConnectionEnvironment[],
+  memory: SettingsMemory = createSettingsMemory(),
 ): ParsedSettings => {
   const parse = parseOnce();
   const names = variableNames.filter((name) => isUsed(name, purpose));
@@ -37,9 +45,16 @@ export const parseSettings = (
     common,
     { errors: [], warnings: quotedFileNames(environment, purpose) },
   ];
+  const recall = memory.beginning(environment);
   const tunnels = (connections ?? [{ environment }]).map((connection) => {
-    const own = parseNames(ofEach, connection.environment, parse, common.values);
-    const parsed = checkConnection(connection, common, own, purpose);
+    const parsed = recall(connection, () =>
+      checkConnection(
+        connection,
+        common,
+        parseNames(ofEach, connection.environment, parse, common.values),
+        purpose,
+      ),
+    );
     problems.push(parsed);
     return { ...connection, values: parsed.values };
   });
@@ -56,8 +71,6 @@ export const parseSettings = (
   const settings = { gateway, tunnels: values, connections: isRendered ? values.map(completed) : [] };
   return { settings, errors, warnings };
 };
-
-type Problems = { readonly errors: readonly Problem[]; readonly warnings: readonly Problem[] };
 
 type ParsedNames = Problems & { readonly values: Partial<Record<VariableName, unknown>> };
 
@@ -97,7 +110,7 @@ const checkConnection = (
   common: ParsedNames,
   own: ParsedNames,
   purpose: Purpose,
-): Problems & { readonly values: Values } => {
+): ParsedConnection => {
   const { environment } = connection;
   const isOfFile = "place" in connection;
   // An absent value with a default can only be one that failed its check: errors is not empty then.
@@ -153,9 +166,11 @@ const quotedFileNames = (environment: Environment, purpose: Purpose): readonly P
     .map((name) => quotesTakenOff(name, name));
 
 /** Fills in what other variables decide; the cross checks have made sure that all of it can be had. */
-const completed = (values: Values): ConnectionSettings =>
-  ({
-    ...values,
-    IPSEC_LOCALID: values.IPSEC_LOCALID ?? identityOfEndpoint(values.IPSEC_LOCALIP),
-    IPSEC_REMOTEID: values.IPSEC_REMOTEID ?? identityOfEndpoint(values.IPSEC_REMOTEIP),
-  }) as ConnectionSettings;
+const completed = memoized(
+  (values: Values): ConnectionSettings =>
+    ({
+      ...values,
+      IPSEC_LOCALID: values.IPSEC_LOCALID ?? identityOfEndpoint(values.IPSEC_LOCALIP),
+      IPSEC_REMOTEID: values.IPSEC_REMOTEID ?? identityOfEndpoint(values.IPSEC_REMOTEIP),
+    }) as ConnectionSettings,
+);

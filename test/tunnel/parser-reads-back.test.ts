@@ -194,7 +194,6 @@ function renamed(hostile: HostileCase, original: Connection, name: string): Vali
   const connection = { ...original, name, children };
   const files = stroke.connectionFiles(connection, {
     templates,
-    dataplane: "kernel",
     showSecret: revealedAsBase64,
   });
   // Nothing is to be initiated, or trapped, for the sake of what is read.

@@ -2,13 +2,13 @@ import type { ChildSa, Connection } from "../../gateway/gateway.ts";
 import { endpointText } from "../../ipsec/address.ts";
 import { renderProposals } from "../../ipsec/proposal.ts";
 import { masked } from "../../secret.ts";
-import type { Backend, DaemonRequest, RenderOptions } from "../backend.ts";
+import type { Backend, ConnectionOptions, DaemonRequest } from "../backend.ts";
 import { yesNo } from "../charon-conf.ts";
 import { type ConfigFile, marker } from "../config-file.ts";
 import { secretOwners } from "../secret-owners.ts";
 import { renderIdentity } from "../strongswan-identity.ts";
 
-const connectionFiles = (connection: Connection, options: RenderOptions): readonly ConfigFile[] => [
+const connectionFiles = (connection: Connection, options: ConnectionOptions): readonly ConfigFile[] => [
   {
     path: `/etc/ipsec.config.d/ipsec.${connection.name}.conf`,
     mode: 0o644,

@@ -1,11 +1,11 @@
 import type { Connection } from "../../gateway/gateway.ts";
 import { masked } from "../../secret.ts";
-import type { Backend, DaemonRequest, RenderOptions } from "../backend.ts";
+import type { Backend, ConnectionOptions, DaemonRequest } from "../backend.ts";
 import { type ConfigFile, marker } from "../config-file.ts";
 import { secretOwners } from "../secret-owners.ts";
 import { swanctlConnection } from "./connection.ts";
 
-const connectionFiles = (connection: Connection, options: RenderOptions): readonly ConfigFile[] => [
+const connectionFiles = (connection: Connection, options: ConnectionOptions): readonly ConfigFile[] => [
   {
     path: `/etc/swanctl/conf.d/${connection.name}.conf`,
     mode: 0o600,

@@ -2,6 +2,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { parseSettings } from "../../../src/settings/parse-settings.ts";
 import type { Purpose } from "../../../src/settings/settings.ts";
+import { createSettingsMemory } from "../../../src/settings/settings-memory.ts";
 import { environmentOf } from "../../support/environment-of.ts";
 
 type Variables = Readonly<Record<string, string>>;
@@ -129,4 +130,27 @@ test("IPSEC_NAME has no effect then, and says so", () => {
     warnings.map(({ message }) => message),
     ["IPSEC_NAME has no effect beside IPSEC_CONFIG_FILE"],
   );
+});
+
+test("what has not changed since the last reading has the same values, and what has, or complains, is read again", () => {
+  const memory = createSettingsMemory();
+  const read = (connections: Readonly<Record<string, Variables>>, environment: Variables = {}) => {
+    const listed = Object.entries(connections).map(([name, variables], index) => ({
+      name,
+      place: { file: "site.yaml", line: index + 1, path: `connections.${name}` },
+      environment: environmentOf(variables),
+    }));
+    const { settings, warnings } = parseSettings(environmentOf(environment), "gateway", listed, memory);
+    return { values: settings?.connections ?? assert.fail(), warnings };
+  };
+  const weak = { ...paris, IPSEC_PSK: "short" };
+  const first = read({ berlin, paris: weak });
+  const second = read({ paris: weak, berlin: { ...berlin } });
+  assert.equal(second.values[1], first.values[0]);
+  assert.notEqual(second.values[0], first.values[1]);
+  assert.match(second.warnings[0]?.message ?? "", /^site\.yaml:1: connections\.paris|^IPSEC_PSK/);
+  const third = read({ berlin: { ...berlin, IPSEC_LIFETIME: "2h" } });
+  assert.equal(third.values[0]?.IPSEC_LIFETIME, 7200);
+  const fourth = read({ berlin: { ...berlin, IPSEC_LIFETIME: "2h" } }, { IPSEC_DATAPLANE: "userspace" });
+  assert.equal(fourth.values[0]?.IPSEC_DATAPLANE, "userspace");
 });
