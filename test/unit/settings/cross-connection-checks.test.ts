@@ -16,9 +16,13 @@ const common = {
 const berlin = { ...common, IPSEC_REMOTEIP: "192.0.2.2", IPSEC_REMOTENET: "10.2.0.0/16" };
 const paris = { ...common, IPSEC_REMOTEIP: "192.0.2.3", IPSEC_REMOTENET: "10.3.0.0/16" };
 
-const check = (connections: Readonly<Record<string, Variables>>, purpose: Purpose = "gateway") => {
+const check = (
+  connections: Readonly<Record<string, Variables>>,
+  purpose: Purpose = "gateway",
+  environment: Variables = {},
+) => {
   const { settings, errors, warnings } = parseSettings(
-    environmentOf({}),
+    environmentOf(environment),
     purpose,
     Object.entries(connections).map(([name, variables], index) => ({
       name,
@@ -122,6 +126,19 @@ test("a pair of networks has one tunnel, unless virtual interfaces tell them apa
   assert.deepEqual(warnings, [
     "site.yaml:1: connections.berlin: 10.2.0.0/16 encloses 10.2.3.0/24 of paris, where the smaller network wins",
   ]);
+});
+
+test("on one XFRM interface a pair of networks has one tunnel too, and one peer may have everything else", () => {
+  const shared = { IPSEC_XFRM_IF_ID: "7", IPSEC_BACKEND: "swanctl" };
+  const withInterface = (networks: string) => ({
+    berlin: { ...berlin, ...shared },
+    paris: { ...paris, ...shared, IPSEC_REMOTENET: networks },
+  });
+  assert.deepEqual(check(withInterface("10.2.0.0/16"), "gateway", shared).errors, [
+    "site.yaml:2: connections.paris: packets from 10.1.0.0/16 to 10.2.0.0/16 are those of berlin already",
+  ]);
+  const { errors, warnings } = check(withInterface("10.2.0.0/15"), "gateway", shared);
+  assert.deepEqual([errors, warnings], [[], []]);
 });
 
 test("IPSEC_NAME has no effect then, and says so", () => {
