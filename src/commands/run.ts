@@ -130,10 +130,15 @@ const runGateway = async (
   const { virtualInterfaces } = plan.gateway;
   if (withInit) await makeVirtualInterfaces(virtualInterfaces, effects);
   else await requireVirtualInterfaces(virtualInterfaces, effects);
-  if (virtualInterfaces.length > 0) {
+  let isKept = false;
+  // Not before there is one, since that takes a process; a reload may bring the first.
+  const keepInterfaces = (): void => {
+    if (isKept || running.plan.gateway.virtualInterfaces.length === 0) return;
+    isKept = true;
     const keeper = keepVirtualInterfaces(() => running.plan.gateway.virtualInterfaces, effects, environment);
     scope.defer(keeper.stop);
-  }
+  };
+  keepInterfaces();
 
   const watch = watchFiles({
     files: () => (running.plan.settings.gateway.IPSEC_WATCH ? running.files : undefined),
@@ -152,7 +157,7 @@ const runGateway = async (
       daemon: running.plan.backend.daemon,
       environment,
       onLine: lines.take,
-      expectPorts: !settings.gateway.IPSEC_MANUAL_CHARON,
+      expectPorts: !running.plan.settings.gateway.IPSEC_MANUAL_CHARON,
       killProcess,
       record: claim.record,
     }),
@@ -176,6 +181,7 @@ const runGateway = async (
         return { effect, report: effect === "restart" ? loaded.promise.then(() => report) : report };
       });
       watch.follow();
+      keepInterfaces();
       return effect;
     },
     follower: monitor,
