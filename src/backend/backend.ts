@@ -9,7 +9,7 @@ export type Backend = {
   readonly name: "stroke" | "swanctl";
   /** Directories that hold our files beside those of others; what we no longer want there is removed. */
   readonly directories: readonly string[];
-  readonly connectionFiles: (connection: Connection, options: RenderOptions) => readonly ConfigFile[];
+  readonly connectionFiles: (connection: Connection, options: ConnectionOptions) => readonly ConfigFile[];
   /** What becomes the daemon. */
   readonly daemon: {
     readonly command: readonly [string, ...string[]];
@@ -49,16 +49,18 @@ type ViciValue = string | Uint8Array;
 
 type ViciValues = { readonly [name: string]: ViciValue | readonly ViciValue[] | ViciValues };
 
-export type RenderOptions = {
+/** What the files of a connection are made with; they are the same on every data plane. */
+export type ConnectionOptions = {
   readonly templates: Templates;
-  readonly dataplane: Dataplane;
   /** Secrets are masked unless the files are really written. */
   readonly showSecrets?: boolean;
 };
+
+export type RenderOptions = ConnectionOptions & { readonly dataplane: Dataplane };
 
 /**
  * The one spelling of a key that ipsec.secrets and swanctl.conf take for any bytes: quoted ones end at the next
  * quote, bare ones at a space, and neither can hold a newline.
  */
-export const renderPsk = (psk: Secret, { showSecrets }: Pick<RenderOptions, "showSecrets">): string =>
+export const renderPsk = (psk: Secret, { showSecrets }: Pick<ConnectionOptions, "showSecrets">): string =>
   showSecrets ? `0s${Buffer.from(psk.reveal()).toString("base64")}` : masked;

@@ -5,6 +5,7 @@ import { planHostRouteMove } from "../host/host-routes.ts";
 import { makeVirtualInterfaces } from "../host/keep-virtual-interfaces.ts";
 import { type Secret, secret } from "../secret.ts";
 import type { ConnectionSettings, Settings } from "../settings/settings.ts";
+import type { SettingsMemory } from "../settings/settings-memory.ts";
 import type { GatewayFiles } from "./gateway-files.ts";
 import type { PlannedGateway } from "./planned-gateway.ts";
 
@@ -15,6 +16,8 @@ export type Running = {
   secrets: readonly Secret[];
   /** What the last one who read the variables has read, right or wrong. */
   files: FilesRead;
+  /** What it came to, so that the next reads less. */
+  readonly memory: SettingsMemory;
 };
 
 export type InstallParts = {
@@ -34,7 +37,10 @@ export const prepareInstall = async (
   const { dataplane } = previous;
   const moveRoutes = await planHostRouteMove(previous.gateway, plan.gateway, effects);
   return async () => {
-    running.secrets = [...secretsOf(previous.settings), ...secretsOf(plan.settings)];
+    const [former, wanted] = [secretsOf(previous.settings), secretsOf(plan.settings)];
+    // What masks them is made anew for each list, which takes long for a thousand.
+    const isSame = areSame(former, wanted);
+    if (!isSame) running.secrets = [...former, ...wanted];
     const written = files.write(plan);
     try {
       if (withInit) await makeVirtualInterfaces(plan.gateway.virtualInterfaces, effects);
@@ -47,7 +53,7 @@ export const prepareInstall = async (
     }
     written.commit();
     running.plan = plan;
-    running.secrets = secretsOf(plan.settings);
+    if (!isSame) running.secrets = wanted;
   };
 };
 
@@ -76,3 +82,7 @@ const linesOf = (pem: Secret): readonly Secret[] =>
     .split(/\r?\n/)
     .filter((line) => /^[A-Za-z0-9+/=]{16,}$/.test(line))
     .map((line) => secret(Buffer.from(line, "latin1")));
+
+const areSame = (some: readonly Secret[], others: readonly Secret[]): boolean =>
+  some.length === others.length &&
+  some.every((one, index) => Buffer.compare(one.reveal(), (others[index] as Secret).reveal()) === 0);

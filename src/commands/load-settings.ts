@@ -4,6 +4,7 @@ import { readEnvironment } from "../host/read-environment.ts";
 import type { ConnectionEnvironment, Environment } from "../settings/environment.ts";
 import { parseSettings } from "../settings/parse-settings.ts";
 import type { Purpose, Settings } from "../settings/settings.ts";
+import type { SettingsMemory } from "../settings/settings-memory.ts";
 
 export type LoadedSettings = {
   readonly settings: Settings;
@@ -15,7 +16,8 @@ export type LoadedSettings = {
 export const loadSettings = async (
   processEnvironment: Readonly<Record<string, string | undefined>>,
   purpose: Purpose,
-): Promise<LoadedSettings> => requireSettings(await inspectSettings(processEnvironment, purpose));
+  memory?: SettingsMemory,
+): Promise<LoadedSettings> => requireSettings(await inspectSettings(processEnvironment, purpose, memory));
 
 /** What was inspected, or one Failure that tells every error and warning. */
 export const requireSettings = (inspected: InspectedSettings): LoadedSettings => {
@@ -42,11 +44,12 @@ export type InspectedSettings = {
 export const inspectSettings = async (
   processEnvironment: Readonly<Record<string, string | undefined>>,
   purpose: Purpose,
+  memory?: SettingsMemory,
 ): Promise<InspectedSettings> => {
   const { environment, connections, unreadable, errors, files } = await readEnvironment(processEnvironment, {
     withSecrets: purpose === "gateway",
   });
-  const parsed = parseSettings(environment, purpose, connections);
+  const parsed = parseSettings(environment, purpose, connections, memory && { memory });
   const all = [...errors, ...parsed.errors];
   const { settings } = parsed;
   return {

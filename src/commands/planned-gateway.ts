@@ -10,6 +10,7 @@ import type { Connection, Gateway } from "../gateway/gateway.ts";
 import type { RunProgram } from "../host/run-program.ts";
 import { unsupportedBy } from "../ipsec/proposal-checks.ts";
 import { loadTemplates } from "../load-templates.ts";
+import { memoized } from "../memoized.ts";
 import type { Log } from "../observe/log.ts";
 import type { Settings } from "../settings/settings.ts";
 
@@ -32,13 +33,23 @@ export const planGateway = async (
   const gateway = onDataplane(buildGateway(settings), dataplane);
   const backend = backends[settings.gateway.IPSEC_BACKEND];
   await requireSupportedKeywords(backend, gateway, runProgram);
-  const files = renderFiles(backend, gateway, {
+  const files = renderFiles({ ...backend, connectionFiles: revealedFiles[backend.name] }, gateway, {
     templates: loadTemplates(),
     dataplane,
     manualCharon: settings.gateway.IPSEC_MANUAL_CHARON,
-    showSecrets: true,
   });
   return { settings, gateway, backend, dataplane, manual: settings.gateway.IPSEC_USE_MANUAL_CONFIG, files };
+};
+
+/** A connection that a reload finds as it was is not rendered again. */
+const revealedFilesOf = ({ connectionFiles }: Backend) =>
+  memoized((connection: Connection) =>
+    connectionFiles(connection, { templates: loadTemplates(), showSecrets: true }),
+  );
+
+const revealedFiles = {
+  stroke: revealedFilesOf(backends.stroke),
+  swanctl: revealedFilesOf(backends.swanctl),
 };
 
 export const charonConf = ({ files }: PlannedGateway): string | undefined =>
@@ -54,12 +65,12 @@ export const connectionTexts = ({ files }: PlannedGateway): ReadonlyMap<string, 
 
 /** The same of one connection, less the key. */
 export const textWithoutKey = (
-  { backend, dataplane }: PlannedGateway,
+  { backend }: PlannedGateway,
   connection: Connection,
   templates: Templates,
 ): string =>
   backend
-    .connectionFiles(connection, { templates, dataplane })
+    .connectionFiles(connection, { templates })
     .map(({ text }) => text)
     .join("");
 

@@ -79,7 +79,7 @@ const readNext = async (
 ): Promise<Next> => {
   const { context, running, effects, withInit } = parts;
   const previous = running.plan;
-  const inspected = await inspectSettings(context.environment, "gateway");
+  const inspected = await inspectSettings(context.environment, "gateway", running.memory);
   tellFiles(inspected.files);
   const { settings, warnings } = requireSettings(inspected);
   requireMachine(context, settings);

@@ -24,6 +24,7 @@ import { watchFiles } from "../host/watch-files.ts";
 import { createDiagnostician } from "../observe/diagnostician.ts";
 import type { Log } from "../observe/log.ts";
 import type { Settings } from "../settings/settings.ts";
+import { createSettingsMemory } from "../settings/settings-memory.ts";
 import { createMonitor } from "../status/monitor.ts";
 import { serveStatus } from "../status/serve.ts";
 import { createCommandLog, logProblems, logWarnings } from "./command-log.ts";
@@ -50,8 +51,9 @@ type RunOptions = { readonly withInit?: boolean };
 
 /** Checks everything, prepares the host, and keeps charon running until a stop is asked for. */
 export const run = async (context: RunContext, options: RunOptions = {}): Promise<ExitCode> => {
-  const { settings, warnings, files } = await loadSettings(context.environment, "gateway");
-  const read: Omit<Running, "plan"> = { secrets: secretsOf(settings), files };
+  const memory = createSettingsMemory();
+  const { settings, warnings, files } = await loadSettings(context.environment, "gateway", memory);
+  const read: Omit<Running, "plan"> = { secrets: secretsOf(settings), files, memory };
   const log = await createCommandLog(settings, context, () => read.secrets);
   log.info({ event: "starting", version: context.version }, "vnf-ipsec starts");
   logWarnings(log, [...warnings, ...checkHost(readSysctl)]);
@@ -128,10 +130,15 @@ const runGateway = async (
   const { virtualInterfaces } = plan.gateway;
   if (withInit) await makeVirtualInterfaces(virtualInterfaces, effects);
   else await requireVirtualInterfaces(virtualInterfaces, effects);
-  if (virtualInterfaces.length > 0) {
+  let isKept = false;
+  // Not before there is one, since that takes a process; a reload may bring the first.
+  const keepInterfaces = (): void => {
+    if (isKept || running.plan.gateway.virtualInterfaces.length === 0) return;
+    isKept = true;
     const keeper = keepVirtualInterfaces(() => running.plan.gateway.virtualInterfaces, effects, environment);
     scope.defer(keeper.stop);
-  }
+  };
+  keepInterfaces();
 
   const watch = watchFiles({
     files: () => (running.plan.settings.gateway.IPSEC_WATCH ? running.files : undefined),
@@ -150,7 +157,7 @@ const runGateway = async (
       daemon: running.plan.backend.daemon,
       environment,
       onLine: lines.take,
-      expectPorts: !settings.gateway.IPSEC_MANUAL_CHARON,
+      expectPorts: !running.plan.settings.gateway.IPSEC_MANUAL_CHARON,
       killProcess,
       record: claim.record,
     }),
@@ -174,6 +181,7 @@ const runGateway = async (
         return { effect, report: effect === "restart" ? loaded.promise.then(() => report) : report };
       });
       watch.follow();
+      keepInterfaces();
       return effect;
     },
     follower: monitor,

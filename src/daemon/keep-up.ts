@@ -5,8 +5,8 @@ import { listIkeSas, listLoadedConnections } from "../vici/listings.ts";
 import { isInstalled } from "../vici/readings.ts";
 
 export type KeepUp = {
-  /** Replaces the names of the CHILD SAs that must be up, after a reload. */
-  readonly expect: (children: readonly string[]) => void;
+  /** Replaces the names of the CHILD SAs that must be up, after a reload, and adds some to bring up once. */
+  readonly expect: (children: readonly string[], once: readonly string[]) => void;
   /** Names of the CHILD SAs that were installed when last seen. */
   readonly installed: () => ReadonlySet<string>;
   readonly stop: () => void;
@@ -17,8 +17,8 @@ export type KeepUpOptions = {
   readonly log: Log;
   /** Names of the CHILD SAs that must be up. */
   readonly expected: readonly string[];
-  /** CHILD SAs to bring up once, because they were up before charon died. */
-  readonly restore: ReadonlySet<string>;
+  /** CHILD SAs to bring up once: they were up before charon died, or packets wait for them. */
+  readonly restore: readonly string[];
 };
 
 /**
@@ -102,8 +102,9 @@ export const keepUp = async (options: KeepUpOptions): Promise<KeepUp> => {
   await vici.subscribe("child-updown", lookSoon);
   void keepLooking();
   return {
-    expect: (children) => {
+    expect: (children, once) => {
       expected = children;
+      for (const child of once) restore.add(child);
       connections = undefined;
       attempts.clear();
       change.resolve(0);

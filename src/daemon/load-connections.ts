@@ -4,7 +4,7 @@ import { exitCodes, Failure } from "../failure.ts";
 import type { Connection } from "../gateway/gateway.ts";
 import type { RunProgram } from "../host/run-program.ts";
 import type { Log } from "../observe/log.ts";
-import { listLoadedConnections } from "../vici/listings.ts";
+import { listLoadedConnections, listTrappedChildren } from "../vici/listings.ts";
 import { ViciError } from "../vici/vici-error.ts";
 import { askDaemon } from "./ask-daemon.ts";
 import type { Charon } from "./charon.ts";
@@ -89,25 +89,29 @@ const askTogether = async (
 };
 
 /**
- * Waits until charon has loaded them all and returns the names of the CHILD SAs that are missing, once 10 s have
- * brought no other. starter loads by itself, and tells nobody when it is through.
+ * Waits until charon has loaded them all, with their traps, and returns the names of the CHILD SAs that are missing, once
+ * 10 s have brought no other. starter loads by itself, and tells nobody when it is through.
  */
 export const untilLoaded = async (
   charon: Charon,
   connections: readonly Connection[],
 ): Promise<readonly string[]> => {
-  let missing = connections.flatMap((connection) => connection.children.map((child) => child.name));
+  let missing = connections.flatMap(({ children }) => children);
   let progressAt = performance.now();
   for (;;) {
     const begin = performance.now();
     const loaded = new Set(
       (await listLoadedConnections(charon.vici)).flatMap(({ children }) => children.map(({ name }) => name)),
     );
+    const trapped = await listTrappedChildren(charon.vici);
     const now = performance.now();
-    const stillMissing = missing.filter((name) => !loaded.has(name));
+    const stillMissing = missing.filter(
+      ({ name, onTraffic }) => !loaded.has(name) || (onTraffic && !trapped.has(name)),
+    );
     if (stillMissing.length < missing.length) progressAt = now;
     missing = stillMissing;
-    if (missing.length === 0 || now - progressAt > loadLimitMilliseconds) return missing;
+    if (missing.length === 0 || now - progressAt > loadLimitMilliseconds)
+      return missing.map(({ name }) => name);
     // A listing of many keeps charon from loading them.
     await sleep(Math.max(5, now - begin));
   }

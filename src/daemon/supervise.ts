@@ -14,7 +14,7 @@ export type Supervision = {
   readonly start: () => Omit<StartOptions, "isStopping">;
   /** Has a charon that has just started load its connections. */
   readonly load: (charon: Charon) => Promise<void>;
-  /** Names of the CHILD SAs to bring up once, because packets have waited for them since before this life of charon. */
+  /** Names of the CHILD SAs to bring up once, because packets wait for them and the kernel does not ask again. */
   readonly awaited: () => Promise<readonly string[]>;
   /** Names of the CHILD SAs that must be up; a reload changes them. */
   readonly expectedUp: () => readonly string[];
@@ -40,7 +40,6 @@ export const supervise = async (supervision: Supervision): Promise<void> => {
   let installed: ReadonlySet<string> = new Set();
   while (!control.isStopping()) {
     const startedAt = performance.now();
-    const restore = new Set([...installed, ...(await supervision.awaited())]);
     const started = await startCharon({ ...supervision.start(), isStopping: control.isStopping });
     let end: string;
     if (isFailure(started)) {
@@ -50,7 +49,7 @@ export const supervise = async (supervision: Supervision): Promise<void> => {
       }
       end = started.failed;
     } else {
-      const outcome = await watch(started, supervision, restore, startedAt);
+      const outcome = await watch(started, supervision, installed, startedAt);
       if (outcome.kind === "stopped") return;
       installed = outcome.installed;
       if (outcome.kind === "restart") continue;
@@ -97,7 +96,14 @@ const watch = async (
   let over = false;
   const ready = (async () => {
     await supervision.load(charon);
-    const keeping = await keepUp({ vici: charon.vici, log, expected: expectedUp(), restore });
+    // A packet can also meet a trap before charon knows its own (trap_manager.c: "trap not found, unable to acquire").
+    const awaited = await supervision.awaited();
+    const keeping = await keepUp({
+      vici: charon.vici,
+      log,
+      expected: expectedUp(),
+      restore: [...restore, ...awaited],
+    });
     if (over) {
       keeping.stop();
       return;
@@ -131,7 +137,7 @@ const watch = async (
       const effect = event.kind === "reload" ? await Promise.race([stop, died, reload()]) : event;
       if (effect === "unchanged") continue;
       if (effect === "changed") {
-        keeper?.expect(expectedUp());
+        keeper?.expect(expectedUp(), await supervision.awaited());
         continue;
       }
       const installed = stopKeeping();

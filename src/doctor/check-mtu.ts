@@ -85,7 +85,7 @@ const smallest = { ipv4: 576, ipv6: 1280 } as const;
 /** Of IP and TCP without options. */
 const headers = { ipv4: 40, ipv6: 60 } as const;
 
-const sweepMilliseconds = 10_000;
+const sweepMilliseconds = 20_000;
 
 /** One answer within a second is enough; until then five are sent, since one may be lost by chance (ping(8), -c with -w). */
 const pingArgv = (size: number, { family, target, source }: MtuRequest): readonly [string, ...string[]] => [

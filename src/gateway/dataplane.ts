@@ -1,4 +1,5 @@
-import type { Gateway } from "./gateway.ts";
+import { memoized } from "../memoized.ts";
+import type { Connection, Gateway } from "./gateway.ts";
 
 /** Where ESP is done: in Linux, or in the IKE daemon over a TUN device. */
 export type Dataplane = "kernel" | "userspace";
@@ -9,13 +10,16 @@ export type Dataplane = "kernel" | "userspace";
  */
 export const onDataplane = (gateway: Gateway, dataplane: Dataplane): Gateway => {
   if (dataplane === "kernel") return gateway;
-  const connections = gateway.connections.map((connection) => ({
+  return { ...gateway, connections: gateway.connections.map(inUserspace) };
+};
+
+const inUserspace = memoized(
+  (connection: Connection): Connection => ({
     ...connection,
     children: connection.children.map((child) => ({
       ...child,
       onTraffic: false,
       atOnce: child.atOnce || child.onTraffic,
     })),
-  }));
-  return { ...gateway, connections };
-};
+  }),
+);

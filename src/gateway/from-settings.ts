@@ -2,6 +2,7 @@ import type { Address, InterfaceAddress } from "../ipsec/address.ts";
 import type { Network } from "../ipsec/network.ts";
 import type { Proposal } from "../ipsec/proposal.ts";
 import { usableWithIkev1 } from "../ipsec/proposal-checks.ts";
+import { memoized } from "../memoized.ts";
 import type { ConnectionSettings, Settings, Values } from "../settings/settings.ts";
 import type { ChildSa, Connection, Gateway, HostRoute } from "./gateway.ts";
 import { joinInterfaces, type LinkAddress, mtuFor, type VirtualInterface } from "./virtual-interface.ts";
@@ -16,25 +17,27 @@ export const buildGateway = (settings: Settings): Gateway => ({
   debug: settings.gateway.DEBUG,
 });
 
-const buildConnection = (values: ConnectionSettings): Connection => ({
-  name: values.IPSEC_NAME,
-  version: versions[values.IPSEC_KEYEXCHANGE],
-  local: { endpoint: values.IPSEC_LOCALIP, identity: values.IPSEC_LOCALID },
-  remote: { endpoint: values.IPSEC_REMOTEIP, identity: values.IPSEC_REMOTEID },
-  authentication: values.authentication,
-  proposals: offered(values, values.IPSEC_IKECIPHER),
-  lifetimeSeconds: values.IPSEC_IKELIFETIME,
-  reauthenticate: values.IPSEC_IKEREAUTH,
-  rekeyMarginSeconds: rekeyMargin(Math.min(values.IPSEC_LIFETIME, values.IPSEC_IKELIFETIME)),
-  forceUdp: values.IPSEC_FORCEUDP,
-  mobile: values.IPSEC_VTI_KEY === undefined,
-  deadPeer: {
-    action: deadPeerAction(values),
-    delaySeconds: values.IPSEC_DPD_DELAY,
-    timeoutSeconds: values.IPSEC_DPD_TIMEOUT,
-  },
-  children: buildChildren(values),
-});
+const buildConnection = memoized(
+  (values: ConnectionSettings): Connection => ({
+    name: values.IPSEC_NAME,
+    version: versions[values.IPSEC_KEYEXCHANGE],
+    local: { endpoint: values.IPSEC_LOCALIP, identity: values.IPSEC_LOCALID },
+    remote: { endpoint: values.IPSEC_REMOTEIP, identity: values.IPSEC_REMOTEID },
+    authentication: values.authentication,
+    proposals: offered(values, values.IPSEC_IKECIPHER),
+    lifetimeSeconds: values.IPSEC_IKELIFETIME,
+    reauthenticate: values.IPSEC_IKEREAUTH,
+    rekeyMarginSeconds: rekeyMargin(Math.min(values.IPSEC_LIFETIME, values.IPSEC_IKELIFETIME)),
+    forceUdp: values.IPSEC_FORCEUDP,
+    mobile: values.IPSEC_VTI_KEY === undefined,
+    deadPeer: {
+      action: deadPeerAction(values),
+      delaySeconds: values.IPSEC_DPD_DELAY,
+      timeoutSeconds: values.IPSEC_DPD_TIMEOUT,
+    },
+    children: buildChildren(values),
+  }),
+);
 
 const versions = { ikev1: "ikev1", ikev2: "ikev2", ike: "any" } as const;
 

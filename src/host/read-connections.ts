@@ -7,7 +7,7 @@ import {
   labelOf,
 } from "../settings/environment.ts";
 import { type FileConnection, parseConnectionsFile } from "../settings/parse-connections-file.ts";
-import { valueFileNames } from "../settings/variables.ts";
+import { valueFileNames, variableNames } from "../settings/variables.ts";
 import type { FileReader } from "./file-reader.ts";
 import { readSecretFiles } from "./read-secret-files.ts";
 
@@ -37,14 +37,17 @@ export const readConnections = (
   const common = new Map([...environment].filter(([name]) => ofConnections.has(name)));
   layOver(common, defaults);
   if (withSecrets) readSecretFiles(defaults, common, reader);
+  const mayNameOne = [...environment.keys()].some((name) => /^IPSEC_.+_/.test(name) && !general.has(name));
   return connections.map((connection) => {
     const own = new Map(common);
-    const given = withOwnSecrets(connection, environment, reader);
+    const given = mayNameOne ? withOwnSecrets(connection, environment, reader) : connection.given;
     layOver(own, given);
     if (withSecrets) readSecretFiles(given, own, reader);
     return { name: connection.name, place: connection.place, environment: own };
   });
 };
+
+const general: ReadonlySet<string> = new Set([...variableNames, ...valueFileNames]);
 
 const ofConnections: ReadonlySet<string> = new Set(connectionKeys.values());
 

@@ -3,9 +3,8 @@ import { endpointText } from "../ipsec/address.ts";
 import { localIdentity, remoteIdentity } from "./identities.ts";
 import type { Purpose, Values } from "./settings.ts";
 import { checkSharedInterfaces } from "./shared-interface-checks.ts";
-import { findSharedNetworks } from "./shared-networks.ts";
+import { type Claim, findSharedNetworks } from "./shared-networks.ts";
 import type { VariableName } from "./variables.ts";
-import { virtualInterfaceVariable } from "./virtual-interface-variable.ts";
 
 /** A connection of a file. Of the values those that failed their checks are missing. */
 export type NamedConnection = { readonly name: string; readonly place: Place; readonly values: Values };
@@ -146,28 +145,40 @@ const differing = (
 const sameBytes = ({ IPSEC_PSK: one }: Values, { IPSEC_PSK: other }: Values): boolean =>
   one !== undefined && other !== undefined && Buffer.compare(one.reveal(), other.reveal()) === 0;
 
-/** Without virtual interfaces the networks alone decide which tunnel a packet takes. */
+/**
+ * Where neither routes nor the ends of an interface tell, the networks alone decide which tunnel a packet takes: without
+ * virtual interfaces, and among those that share an XFRM interface.
+ */
 const networkChecks = (connections: readonly NamedConnection[]): Problems => {
-  const claims = connections.flatMap((owner) => {
-    const { IPSEC_LOCALNET: locals, IPSEC_REMOTENET: remotes } = owner.values;
-    const isRouted = virtualInterfaceVariable(owner.values) !== undefined;
-    return !isRouted && locals && remotes ? [{ owner, locals, remotes }] : [];
-  });
-  const { pairs, enclosures } = findSharedNetworks(claims);
+  const alike = Map.groupBy(
+    connections.filter(({ values }) => values.IPSEC_VTI_KEY === undefined),
+    ({ values }) => values.IPSEC_XFRM_IF_ID,
+  );
+  const found = [...alike].map(([id, sharing]) => ({ id, ...findSharedNetworks(sharing.flatMap(claimOf)) }));
   return {
-    errors: pairs.map(({ first, second, local, remote }) =>
-      problemOf(second, networkVariables, {
-        message: `packets from ${local.text} to ${remote.text} are those of ${first.name} already`,
-        hint: "a pair of networks has one tunnel; for two ways to one network use virtual interfaces and routes",
-      }),
-    ),
-    warnings: enclosures.map(({ outer, network, inner }) =>
-      problemOf(outer, networkVariables, {
-        message: `${network.text} encloses ${listed(inner.map((one) => `${one.network.text} of ${one.owner.name}`))}, where the smaller network wins`,
-        hint: "name the networks that are really behind each peer, unless it is meant so",
-      }),
-    ),
+    errors: found
+      .flatMap(({ pairs }) => pairs)
+      .map(({ first, second, local, remote }) =>
+        problemOf(second, networkVariables, {
+          message: `packets from ${local.text} to ${remote.text} are those of ${first.name} already`,
+          hint: "a pair of networks has one tunnel; for two ways to one network each has a virtual interface of its own",
+        }),
+      ),
+    // Over an interface one peer may well have everything that the others have not.
+    warnings: found
+      .flatMap(({ id, enclosures }) => (id === undefined ? enclosures : []))
+      .map(({ outer, network, inner }) =>
+        problemOf(outer, networkVariables, {
+          message: `${network.text} encloses ${listed(inner.map((one) => `${one.network.text} of ${one.owner.name}`))}, where the smaller network wins`,
+          hint: "name the networks that are really behind each peer, unless it is meant so",
+        }),
+      ),
   };
+};
+
+const claimOf = (owner: NamedConnection): readonly Claim<NamedConnection>[] => {
+  const { IPSEC_LOCALNET: locals, IPSEC_REMOTENET: remotes } = owner.values;
+  return locals && remotes ? [{ owner, locals, remotes }] : [];
 };
 
 const networkVariables = ["IPSEC_LOCALNET", "IPSEC_REMOTENET"] as const;

@@ -18,15 +18,16 @@ const unknownVariables = (
   environment: Environment,
   connections: readonly ConnectionEnvironment[],
 ): readonly Problem[] => {
-  const known = [
-    ...variableNames,
-    ...valueFileNames,
-    ...connections.flatMap(({ name }) => ownSecretNames(name)),
-  ];
-  return [...environment.keys()]
-    .filter((name) => name.startsWith("IPSEC_") && !known.includes(name))
+  const general: readonly string[] = [...variableNames, ...valueFileNames];
+  const others = [...environment.keys()].filter(
+    (name) => name.startsWith("IPSEC_") && !general.includes(name),
+  );
+  if (others.length === 0) return [];
+  const ofConnections = new Set(connections.flatMap(({ name }) => ownSecretNames(name)));
+  return others
+    .filter((name) => !ofConnections.has(name))
     .map((name) => {
-      const meant = nearest(name, known);
+      const meant = nearest(name, [...general, ...ofConnections]);
       const message = `${quoted(name)} is not a variable of this gateway and has no effect`;
       return meant === undefined
         ? { variable: name, message, hint: "vnf-ipsec variables lists them all" }

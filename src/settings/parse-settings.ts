@@ -1,4 +1,5 @@
 import { type Problem, placeText, quoted } from "../failure.ts";
+import { memoized } from "../memoized.ts";
 import { authenticationOf } from "./authentication.ts";
 import { crossChecks } from "./cross-checks.ts";
 import { crossConnectionChecks } from "./cross-connection-checks.ts";
@@ -7,6 +8,12 @@ import { localIdentity, remoteIdentity } from "./identities.ts";
 import { ineffectiveVariables } from "./ineffective-variables.ts";
 import { isUnset, type ParsedVariable, parseVariable, quotesTakenOff } from "./parse-variable.ts";
 import type { ConnectionSettings, GatewayValues, Purpose, Settings, Values } from "./settings.ts";
+import {
+  createSettingsMemory,
+  type ParsedConnection,
+  type Problems,
+  type SettingsMemory,
+} from "./settings-memory.ts";
 import { definitionOf, type VariableName, valueFileNames, variableNames } from "./variables.ts";
 
 export type ParsedSettings = {
@@ -16,15 +23,22 @@ export type ParsedSettings = {
   readonly warnings: readonly Problem[];
 };
 
+type Occasion = {
+  /** What the last reading came to. */
+  readonly memory?: SettingsMemory;
+  /** What certificates are judged by, where they are read anew. */
+  readonly now?: Date;
+};
+
 /**
  * Checks an environment, and the connections of a file if there is one: each variable alone, then what concerns
- * several, then what concerns several connections. Every problem is returned at once. Certificates are judged by `now`.
+ * several, then what concerns several connections. Every problem is returned at once.
  */
 export const parseSettings = (
   environment: Environment,
   purpose: Purpose,
   connections?: readonly ConnectionEnvironment[],
-  now: Date = new Date(),
+  { memory = createSettingsMemory(), now = new Date() }: Occasion = {},
 ): ParsedSettings => {
   const parse = parseOnce();
   const names = variableNames.filter((name) => isUsed(name, purpose));
@@ -39,9 +53,12 @@ export const parseSettings = (
     common,
     { errors: [], warnings: quotedFileNames(environment, purpose) },
   ];
+  const recall = memory.beginning(environment);
   const tunnels = (connections ?? [{ environment }]).map((connection) => {
-    const own = parseNames(ofEach, connection.environment, parse, common.values);
-    const parsed = checkConnection(connection, common, own, { purpose, now });
+    const parsed = recall(connection, () => {
+      const own = parseNames(ofEach, connection.environment, parse, common.values);
+      return checkConnection(connection, common, own, { purpose, now });
+    });
     problems.push(parsed);
     return { ...connection, values: parsed.values };
   });
@@ -62,8 +79,6 @@ export const parseSettings = (
 
 const lacksFile = (environment: Environment): boolean =>
   environment.values().some((given) => given.isUnreadable === true);
-
-type Problems = { readonly errors: readonly Problem[]; readonly warnings: readonly Problem[] };
 
 type ParsedNames = Problems & { readonly values: Partial<Record<VariableName, unknown>> };
 
@@ -103,7 +118,7 @@ const checkConnection = (
   common: ParsedNames,
   own: ParsedNames,
   occasion: { readonly purpose: Purpose; readonly now: Date },
-): Problems & { readonly values: Values } => {
+): ParsedConnection => {
   const { environment } = connection;
   const isOfFile = "place" in connection;
   // An absent value with a default can only be one that failed its check: errors is not empty then.
@@ -163,10 +178,12 @@ const quotedFileNames = (environment: Environment, purpose: Purpose): readonly P
     .map((name) => quotesTakenOff(name, name));
 
 /** Fills in what other variables decide; the cross checks have made sure that all of it can be had. */
-const completed = (values: Values): ConnectionSettings =>
-  ({
-    ...values,
-    IPSEC_LOCALID: localIdentity(values),
-    IPSEC_REMOTEID: remoteIdentity(values),
-    authentication: authenticationOf(values),
-  }) as ConnectionSettings;
+const completed = memoized(
+  (values: Values): ConnectionSettings =>
+    ({
+      ...values,
+      IPSEC_LOCALID: localIdentity(values),
+      IPSEC_REMOTEID: remoteIdentity(values),
+      authentication: authenticationOf(values),
+    }) as ConnectionSettings,
+);

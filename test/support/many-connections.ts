@@ -48,7 +48,8 @@ export const peerOfMany = ({ sun }: Lab): SitePeerRequest => ({
     espProposals: esp,
   })),
   charonLines: [
-    ...["cookie_threshold = 0", "cookie_threshold_ip = 0", "block_threshold = 0"],
+    // All call from one address. A limit of 0 would be raised to 1 (strongSwan src/libcharon/network/receiver.c).
+    ...["cookie_threshold = 0", "cookie_threshold_ip = 0", "block_threshold = 100000"],
     ...["ikesa_table_size = 1024", "ikesa_table_segments = 16"],
   ],
 });

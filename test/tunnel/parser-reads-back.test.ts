@@ -195,7 +195,6 @@ function renamed(hostile: HostileCase, original: Connection, name: string): Vali
   const connection = { ...original, name, children };
   const files = stroke.connectionFiles(connection, {
     templates,
-    dataplane: "kernel",
     showSecrets: true,
   });
   // Nothing is to be initiated, or trapped, for the sake of what is read.

@@ -10,7 +10,7 @@ const read = (path: string): string => readFileSync(`${repository}/${path}`, "ut
 
 const page = read("docs/architecture.md");
 
-const leaves = ["failure.ts", "secret.ts", "nearest.ts"];
+const leaves = ["failure.ts", "secret.ts", "nearest.ts", "memoized.ts"];
 
 /** The table of rooms: each with those that it may import. */
 const rooms: ReadonlyMap<string, readonly string[]> = new Map(

@@ -1,14 +1,14 @@
 import type { ChildSa, Connection } from "../../gateway/gateway.ts";
 import { endpointText } from "../../ipsec/address.ts";
 import { renderProposals } from "../../ipsec/proposal.ts";
-import { type Backend, type DaemonRequest, type RenderOptions, renderPsk } from "../backend.ts";
+import { type Backend, type ConnectionOptions, type DaemonRequest, renderPsk } from "../backend.ts";
 import { yesNo } from "../charon-conf.ts";
 import { type ConfigFile, marker } from "../config-file.ts";
 import { secretOwners } from "../secret-owners.ts";
 import { renderIdentity } from "../strongswan-identity.ts";
 import { caSections, connCredentials, credentialFiles, privateKeyPath } from "./credential-files.ts";
 
-const connectionFiles = (connection: Connection, options: RenderOptions): readonly ConfigFile[] => {
+const connectionFiles = (connection: Connection, options: ConnectionOptions): readonly ConfigFile[] => {
   const { authentication } = connection;
   return [
     {

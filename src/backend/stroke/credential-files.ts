@@ -3,14 +3,14 @@ import type { Connection } from "../../gateway/gateway.ts";
 import { authoritiesOf, type Credentials } from "../../ipsec/authentication.ts";
 import type { Certificate } from "../../ipsec/certificate.ts";
 import { masked } from "../../secret.ts";
-import type { RenderOptions } from "../backend.ts";
+import type { ConnectionOptions } from "../backend.ts";
 import { type ConfigFile, marker } from "../config-file.ts";
 import { renderIdentity } from "../strongswan-identity.ts";
 
 /** Certificates and private key, beside the files that name them; nothing for a pre-shared key. */
 export const credentialFiles = (
   { name, authentication }: Connection,
-  options: Pick<RenderOptions, "showSecrets">,
+  options: Pick<ConnectionOptions, "showSecrets">,
 ): readonly ConfigFile[] => {
   if (authentication.method === "psk") return [];
   const { certificate, trust, privateKey } = authentication;

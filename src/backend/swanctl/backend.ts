@@ -1,11 +1,11 @@
 import type { Connection } from "../../gateway/gateway.ts";
-import { type Backend, type DaemonRequest, type RenderOptions, renderPsk } from "../backend.ts";
+import { type Backend, type ConnectionOptions, type DaemonRequest, renderPsk } from "../backend.ts";
 import { type ConfigFile, marker } from "../config-file.ts";
 import { secretOwners } from "../secret-owners.ts";
 import { swanctlConnection } from "./connection.ts";
 import { credentialFiles, loadCredentials } from "./credentials.ts";
 
-const connectionFiles = (connection: Connection, options: RenderOptions): readonly ConfigFile[] => [
+const connectionFiles = (connection: Connection, options: ConnectionOptions): readonly ConfigFile[] => [
   {
     path: `/etc/swanctl/conf.d/${connection.name}.conf`,
     mode: 0o600,

@@ -2,14 +2,14 @@ import type { Connection } from "../../gateway/gateway.ts";
 import { authoritiesOf, type Credentials } from "../../ipsec/authentication.ts";
 import type { Certificate } from "../../ipsec/certificate.ts";
 import { masked } from "../../secret.ts";
-import type { DaemonRequest, RenderOptions } from "../backend.ts";
+import type { ConnectionOptions, DaemonRequest } from "../backend.ts";
 import { type ConfigFile, marker } from "../config-file.ts";
 import { renderIdentity } from "../strongswan-identity.ts";
 
 /** What `swanctl --load-all` would load beside the connection, for swanctl and people. */
 export const credentialFiles = (
   { name, authentication }: Connection,
-  options: Pick<RenderOptions, "showSecrets">,
+  options: Pick<ConnectionOptions, "showSecrets">,
 ): readonly ConfigFile[] => {
   if (authentication.method === "psk") return [];
   const { certificate, trust, privateKey } = authentication;

@@ -43,10 +43,11 @@ export const sharedGuests = (purpose: GuestPurpose, most: number): SharedGuests 
   };
 };
 
-/** A boot that failed once would fail again, and takes its whole time limit to do so. */
+/** One boot at a time, the first of which fetches the kernel. One that failed once would fail again, after its whole time limit. */
 const bootUnlessHopeless = (purpose: GuestPurpose): (() => Promise<Guest>) => {
   let failure: { readonly error: unknown } | undefined;
-  return async () => {
+  let last: Promise<unknown> = Promise.resolve();
+  const boot = async (): Promise<Guest> => {
     if (failure !== undefined) throw failure.error;
     try {
       return await bootGuest(purpose);
@@ -54,5 +55,10 @@ const bootUnlessHopeless = (purpose: GuestPurpose): (() => Promise<Guest>) => {
       failure = { error };
       throw error;
     }
+  };
+  return () => {
+    const booting = last.then(boot);
+    last = booting.catch(() => undefined);
+    return booting;
   };
 };

@@ -3,8 +3,11 @@
 import assert from "node:assert/strict";
 import process from "node:process";
 import { before, suite, test } from "node:test";
+import { linesOf } from "../../support/environment-file.ts";
 import { createLab } from "../../support/lab.ts";
+import { stop, tunnelEnvironment } from "../../support/our-gateway.ts";
 import type { Site } from "../../support/site.ts";
+import type { SiteProcess } from "../../support/site-process.ts";
 import { vtiEnvironment } from "../../support/vti-environment.ts";
 import { waitFor } from "../../support/wait-for.ts";
 import { command } from "../guest/command.ts";
@@ -45,14 +48,7 @@ suite("run and its virtual interface", { concurrency: true }, () => {
       ["ip", "link", "delete", "dev", "vti42"],
     ] as const) {
       await moon.run(theft);
-      await waitFor(
-        "the interface to be put back",
-        async () => {
-          const { stdout } = await moon.exec(["ip", "route", "show", "dev", "vti42"]);
-          return /10\.2\.0\.0\/24/.test(stdout) ? true : undefined;
-        },
-        { explain: gateway.output, ...patience },
-      );
+      await hasRoute(moon, gateway);
     }
     assert.ok(gateway.records().some((record) => record["event"] === "interface-mended"));
     gateway.signal("SIGTERM");
@@ -60,4 +56,36 @@ suite("run and its virtual interface", { concurrency: true }, () => {
     assert.equal(await linkExists(moon), false);
     assert.deepEqual(await moon.snapshot(), before);
   });
+
+  test("an interface that a reload is the first to want is made, kept, and removed at the end", async () => {
+    await using lab = await createLab();
+    const { moon, sun } = lab;
+    const before = await moon.snapshot();
+    const policyBased = tunnelEnvironment(moon, sun, { IPSEC_DATAPLANE: "kernel", IPSEC_START: "add" });
+    await moon.writeFile("/etc/site.env", linesOf(policyBased));
+    const gateway = moon.gateway({ ENVFILE: "/etc/site.env" }, { args: ["run", "--with-init"] });
+    await isPatientlyReady(gateway);
+    assert.equal(await linkExists(moon), false);
+    await moon.writeFile("/etc/site.env", linesOf({ ...policyBased, ...vtiEnvironment(moon, sun) }));
+    const from = gateway.records().length;
+    gateway.signal("SIGHUP");
+    await hasRoute(moon, gateway);
+    // charon starts anew, since its own routes would lead around the interface.
+    await isPatientlyReady(gateway, from);
+    await moon.run(["ip", "link", "delete", "dev", "vti42"]);
+    await hasRoute(moon, gateway);
+    assert.equal(await stop(gateway), 0);
+    assert.deepEqual(await moon.snapshot(), before);
+  });
 });
+
+/** Over the interface, which is there then. */
+const hasRoute = (site: Site, gateway: SiteProcess): Promise<true> =>
+  waitFor(
+    "the interface and its route",
+    async () => {
+      const { stdout } = await site.exec(["ip", "route", "show", "dev", "vti42"]);
+      return /10\.2\.0\.0\/24/.test(stdout) ? true : undefined;
+    },
+    { explain: gateway.output, ...patience },
+  );

@@ -50,7 +50,7 @@ const keyLines = (pem: string): readonly string[] =>
 for (const backend of Object.values(backends)) {
   suite(backend.name, () => {
     const filesOf = (connection: Connection, showSecrets: boolean) =>
-      backend.connectionFiles(connection, { templates: loadTemplates(), dataplane: "kernel", showSecrets });
+      backend.connectionFiles(connection, { templates: loadTemplates(), showSecrets });
 
     test("the private key is written where it belongs and nowhere else, readable for its owner alone", () => {
       const files = filesOf(connectionOf(), true);

@@ -32,7 +32,7 @@ const parse = (
   own: Issued,
   changes: Readonly<Record<string, string>> = {},
   now: Date = new Date(),
-): ParsedSettings => parseSettings(environmentOf(environment(own, changes)), "gateway", undefined, now);
+): ParsedSettings => parseSettings(environmentOf(environment(own, changes)), "gateway", undefined, { now });
 
 const connectionOf = ({ settings, errors }: ParsedSettings) => {
   assert.deepEqual(errors, []);

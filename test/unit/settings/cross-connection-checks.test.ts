@@ -2,6 +2,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { parseSettings } from "../../../src/settings/parse-settings.ts";
 import type { Purpose } from "../../../src/settings/settings.ts";
+import { createSettingsMemory } from "../../../src/settings/settings-memory.ts";
 import { environmentOf } from "../../support/environment-of.ts";
 import { createPki } from "../../support/pki.ts";
 
@@ -16,9 +17,13 @@ const common = {
 const berlin = { ...common, IPSEC_REMOTEIP: "192.0.2.2", IPSEC_REMOTENET: "10.2.0.0/16" };
 const paris = { ...common, IPSEC_REMOTEIP: "192.0.2.3", IPSEC_REMOTENET: "10.3.0.0/16" };
 
-const check = (connections: Readonly<Record<string, Variables>>, purpose: Purpose = "gateway") => {
+const check = (
+  connections: Readonly<Record<string, Variables>>,
+  purpose: Purpose = "gateway",
+  environment: Variables = {},
+) => {
   const { settings, errors, warnings } = parseSettings(
-    environmentOf({}),
+    environmentOf(environment),
     purpose,
     Object.entries(connections).map(([name, variables], index) => ({
       name,
@@ -124,6 +129,19 @@ test("a pair of networks has one tunnel, unless virtual interfaces tell them apa
   ]);
 });
 
+test("on one XFRM interface a pair of networks has one tunnel too, and one peer may have everything else", () => {
+  const shared = { IPSEC_XFRM_IF_ID: "7", IPSEC_BACKEND: "swanctl" };
+  const withInterface = (networks: string) => ({
+    berlin: { ...berlin, ...shared },
+    paris: { ...paris, ...shared, IPSEC_REMOTENET: networks },
+  });
+  assert.deepEqual(check(withInterface("10.2.0.0/16"), "gateway", shared).errors, [
+    "site.yaml:2: connections.paris: packets from 10.1.0.0/16 to 10.2.0.0/16 are those of berlin already",
+  ]);
+  const { errors, warnings } = check(withInterface("10.2.0.0/15"), "gateway", shared);
+  assert.deepEqual([errors, warnings], [[], []]);
+});
+
 test("IPSEC_NAME has no effect then, and says so", () => {
   const { warnings } = parseSettings(environmentOf({ IPSEC_NAME: "site" }), "gateway", []);
   assert.deepEqual(
@@ -158,4 +176,27 @@ test("two CAs of one name cannot be told apart in ipsec.conf", () => {
   assert.deepEqual(errorsOf(root, renamed), [
     'site.yaml:2: connections.c1: its CA is not that of c0, though both call themselves "CN=root", by which ipsec.conf finds them',
   ]);
+});
+
+test("what has not changed since the last reading has the same values, and what has, or complains, is read again", () => {
+  const memory = createSettingsMemory();
+  const read = (connections: Readonly<Record<string, Variables>>, environment: Variables = {}) => {
+    const listed = Object.entries(connections).map(([name, variables], index) => ({
+      name,
+      place: { file: "site.yaml", line: index + 1, path: `connections.${name}` },
+      environment: environmentOf(variables),
+    }));
+    const { settings, warnings } = parseSettings(environmentOf(environment), "gateway", listed, { memory });
+    return { values: settings?.connections ?? assert.fail(), warnings };
+  };
+  const weak = { ...paris, IPSEC_PSK: "short" };
+  const first = read({ berlin, paris: weak });
+  const second = read({ paris: weak, berlin: { ...berlin } });
+  assert.equal(second.values[1], first.values[0]);
+  assert.notEqual(second.values[0], first.values[1]);
+  assert.match(second.warnings[0]?.message ?? "", /^site\.yaml:1: connections\.paris|^IPSEC_PSK/);
+  const third = read({ berlin: { ...berlin, IPSEC_LIFETIME: "2h" } });
+  assert.equal(third.values[0]?.IPSEC_LIFETIME, 7200);
+  const fourth = read({ berlin: { ...berlin, IPSEC_LIFETIME: "2h" } }, { IPSEC_DATAPLANE: "userspace" });
+  assert.equal(fourth.values[0]?.IPSEC_DATAPLANE, "userspace");
 });
