@@ -4,6 +4,7 @@ import { connectionKeys, keyOf } from "../../src/settings/connection-keys.ts";
 import {
   fileMark,
   type HostileCase,
+  type HostileRequest,
   hostileEnvironment,
   nasty,
   showingItsCommand,
@@ -11,11 +12,11 @@ import {
 import type { Environment } from "./site-process.ts";
 
 /** Hostile environments as the connections of one file, which is broken in places, all with the canary of the first. */
-export const hostileConnectionsFile = (): fc.Arbitrary<HostileCase> =>
+export const hostileConnectionsFile = (request: HostileRequest = {}): fc.Arbitrary<HostileCase> =>
   fc
     .record({
-      cases: fc.array(hostileEnvironment(), { minLength: 1, maxLength: 4 }),
-      defaults: hostileEnvironment(),
+      cases: fc.array(hostileEnvironment(request), { minLength: 1, maxLength: 4 }),
+      defaults: hostileEnvironment(request),
       withDefaults: fc.boolean(),
       isTame: fc.boolean(),
       names: fc.uniqueArray(connectionName, { minLength: 4, maxLength: 4 }),
@@ -36,7 +37,7 @@ export const hostileConnectionsFile = (): fc.Arbitrary<HostileCase> =>
         "connections:",
         ...cases.flatMap((one, index) => [
           `  ${names[index]}:`,
-          ...write(one, isTame ? distinct(index, first.canary) : {}),
+          ...write(one, isTame ? distinct(index, one, first.canary) : {}),
         ]),
       ];
       const pskFile = [...cases, defaults].find((one) => one.pskFile !== undefined)?.pskFile;
@@ -59,13 +60,14 @@ export const hostileConnectionsFile = (): fc.Arbitrary<HostileCase> =>
     });
 
 /** What keeps connections from being refused for what they have in common. */
-const distinct = (index: number, canary: string): Environment => ({
+const distinct = (index: number, { environment }: HostileCase, canary: string): Environment => ({
   IPSEC_LOCALNET: "10.1.0.0/16",
   IPSEC_REMOTENET: `10.${20 + index}.0.0/16`,
   IPSEC_REMOTEIP: `198.51.100.${index + 1}`,
-  IPSEC_REMOTEID: `${index}.example.com`,
   IPSEC_PSK_FILE: "",
-  IPSEC_PSK: `${canary} of ${index}`,
+  ...(environment["IPSEC_AUTH"] === "pubkey"
+    ? {}
+    : { IPSEC_REMOTEID: `${index}.example.com`, IPSEC_PSK: `${canary} of ${index}` }),
 });
 
 type Writing = "quoted" | "plain" | "list";
@@ -82,6 +84,8 @@ const connectionName = fc.oneof(
 );
 
 const written = (text: string, writing: Writing): string => {
+  // As people write PEM.
+  if (text.includes("-----BEGIN ") && writing !== "quoted") return `|\n${text.replace(/^/gm, "      ")}`;
   switch (writing) {
     case "quoted":
       return JSON.stringify(text);

@@ -17,12 +17,12 @@ export type HostileCase = {
   readonly canary: string;
 };
 
-export const hostileEnvironment = ({
-  credentials = [],
-}: {
+export type HostileRequest = {
   /** Environments that authenticate by certificates, each as likely as a pre-shared key. */
   readonly credentials?: readonly Environment[];
-} = {}): fc.Arbitrary<HostileCase> =>
+};
+
+export const hostileEnvironment = ({ credentials = [] }: HostileRequest = {}): fc.Arbitrary<HostileCase> =>
   fc
     .record({
       canary: fc.stringMatching(/^[0-9a-f]{16}$/).map((digits) => `cAnArY${digits}`),

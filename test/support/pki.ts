@@ -16,6 +16,8 @@ export type IssueRequest = {
   readonly alternativeNames?: string;
   /** Where the list of revoked certificates is: `file:///etc/root.crl`. */
   readonly revocationList?: string;
+  /** Where an OCSP server tells of it: `http://192.0.2.2:8080`. */
+  readonly ocspServer?: string;
   readonly isAuthority?: boolean;
   /** Otherwise it is valid from an hour ago for a year. */
   readonly valid?: { readonly from: Date; readonly until: Date };
@@ -29,6 +31,8 @@ export type Authority = Issued & {
   readonly revoke: (issued: Issued) => void;
   /** The list of those that were revoked, in PEM. */
   readonly revocationList: () => string;
+  /** What runs an OCSP server that knows whatever was issued and revoked before. */
+  readonly ocspServer: (port: number) => readonly [program: string, ...words: string[]];
 };
 
 /** A directory in which `openssl ca` does all the work; removed with `[Symbol.dispose]`. */
@@ -84,6 +88,10 @@ const authorityIn = (folder: string, newFolder: () => string): Authority => {
       openssl("ca", "-config", join(folder, "ca.cnf"), "-gencrl", "-out", path);
       return readFileSync(path, "utf8");
     },
+    ocspServer: (port) => [
+      ...(["openssl", "ocsp", "-port", `${port}`, "-index", join(folder, "index.txt")] as const),
+      ...["-CA", join(folder, "ca.crt"), "-rsigner", join(folder, "ca.crt"), "-rkey", join(folder, "ca.key")],
+    ],
   };
 };
 
@@ -129,7 +137,15 @@ const sign = (
   certificate: string,
   isSelfSigned: boolean,
 ): void => {
-  const { subject, isAuthority = false, alternativeNames, revocationList, digest, valid } = request;
+  const {
+    subject,
+    isAuthority = false,
+    alternativeNames,
+    revocationList,
+    ocspServer,
+    digest,
+    valid,
+  } = request;
   const hour = 3_600_000;
   const from = valid?.from ?? new Date(Date.now() - hour);
   const until = valid?.until ?? new Date(Date.now() + 365 * 24 * hour);
@@ -141,6 +157,7 @@ const sign = (
     "authorityKeyIdentifier = keyid",
     ...(alternativeNames === undefined ? [] : [`subjectAltName = ${alternativeNames}`]),
     ...(revocationList === undefined ? [] : [`crlDistributionPoints = URI:${revocationList}`]),
+    ...(ocspServer === undefined ? [] : [`authorityInfoAccess = OCSP;URI:${ocspServer}`]),
   ];
   writeFileSync(extensions, `${lines.join("\n")}\n`);
   const configuration = ["-config", join(folder, "ca.cnf")];

@@ -30,6 +30,12 @@ const sunId = "C=DE, O=Example, CN=sun";
 const moonIssued = root.issue({ subject: subjects.moon, alternativeNames: "DNS:moon.example.org" });
 const sunIssued = root.issue({ subject: subjects.sun, alternativeNames: "DNS:sun.example.org" });
 
+const directory = "/etc/vnf-ipsec";
+const crlPath = `${directory}/root.crl`;
+const revoked = root.issue({ subject: subjects.sun, revocationList: `file://${crlPath}` });
+root.revoke(revoked);
+const revocationList = root.revocationList();
+
 /** What both ends are told, beyond what each test is about. */
 type Setup = {
   readonly moon?: Issued;
@@ -45,8 +51,6 @@ type Setup = {
   };
 };
 
-const directory = "/etc/vnf-ipsec";
-
 /** Starts the peer at sun and our gateway at moon, which have certificates of one root. */
 const startBoth = async (
   lab: Lab,
@@ -56,6 +60,7 @@ const startBoth = async (
   await lab.moon.writeFile(`${directory}/cert.pem`, moon.certificate);
   await lab.moon.writeFile(`${directory}/key.pem`, moon.privateKey, 0o600);
   await lab.moon.writeFile(`${directory}/ca.pem`, root.certificate);
+  await lab.moon.writeFile(crlPath, revocationList);
   const peer = await startPeer(lab, setup);
   const gateway = lab.moon.gateway(environmentOf(lab, setup.environment));
   return { gateway, peer };
@@ -162,6 +167,12 @@ suite("certificates that are as they should be bring the tunnel up, whoever begi
       peer: { version: 1, localId: "sun.example.org", remoteId: "moon.example.org" },
     }));
 
+  test("a list of those revoked that has the peer not, where one is asked for", () =>
+    assertAccepted({
+      sun: root.issue({ subject: subjects.sun, revocationList: `file://${crlPath}` }),
+      environment: { IPSEC_REVOCATION: "strict" },
+    }));
+
   test("a chain with an intermediate CA, which each end sends to the other", async () => {
     const middle = root.authority({ subject: "/C=DE/O=Example/CN=middle" });
     const moon = middle.issue({ subject: subjects.moon });
@@ -222,10 +233,6 @@ type Refusal = Setup & { readonly title: string; readonly verdict: Verdict; read
 const untrusted = ["IPSEC_CA_CERT", "IPSEC_REMOTE_CERT", "IPSEC_REMOTEID"];
 const day = 86_400_000;
 const past = { from: new Date(Date.now() - 10 * day), until: new Date(Date.now() - day) };
-const crlPath = `${directory}/root.crl`;
-const revoked = root.issue({ subject: subjects.sun, revocationList: `file://${crlPath}` });
-root.revoke(revoked);
-const revocationList = root.revocationList();
 
 const refusals: readonly Refusal[] = (["moon", "sun"] as const).flatMap((starts) => [
   {
@@ -279,7 +286,6 @@ suite("what is wrong with a certificate refuses the tunnel and is told by its ca
   for (const { title, starts, verdict, ...setup } of [...refusals, ...identityRefusals]) {
     test(`${title}, where ${starts} begins`, async () => {
       await using lab = await createLab();
-      await lab.moon.writeFile(crlPath, revocationList);
       const { gateway, peer } = await startBoth(lab, {
         ...setup,
         environment: { ...setup.environment, IPSEC_START: starts === "moon" ? "start" : "add" },
@@ -292,6 +298,35 @@ suite("what is wrong with a certificate refuses the tunnel and is told by its ca
       assert.equal(await stop(gateway), 0);
     });
   }
+});
+
+suite("an OCSP server is asked whether the peer's certificate was revoked", { concurrency: 2 }, () => {
+  const startWithServer = async (lab: Lab, isRevoked: boolean): Promise<SiteProcess> => {
+    const port = 8080;
+    const sun = root.issue({ subject: subjects.sun, ocspServer: `http://${lab.sun.address}:${port}` });
+    if (isRevoked) root.revoke(sun);
+    await lab.sun.spawn(root.ocspServer(port)).waitForOutput(/waiting for OCSP client connections/);
+    return (await startBoth(lab, { sun, environment: { IPSEC_REVOCATION: "strict" } })).gateway;
+  };
+
+  test("and believed where it says no", async () => {
+    await using lab = await createLab();
+    const gateway = await startWithServer(lab, false);
+    await hasTunnels(gateway);
+    await passes(lab);
+    assert.deepEqual(diagnoses(gateway), []);
+    assert.equal(await stop(gateway), 0);
+  });
+
+  test("and where it says yes", async () => {
+    await using lab = await createLab();
+    const gateway = await startWithServer(lab, true);
+    await assertDiagnosed(lab.moon, gateway, {
+      cause: "certificate-revoked",
+      variables: ["IPSEC_REVOCATION"],
+    });
+    assert.equal(await stop(gateway), 0);
+  });
 });
 
 test("a renewed certificate takes effect with a reload, and so does the way from a key to certificates", async () => {
