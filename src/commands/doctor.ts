@@ -19,9 +19,9 @@ import { unwrapped } from "../settings/environment.ts";
 import { isSecret } from "../settings/variables.ts";
 import { virtualInterfaceVariable } from "../settings/virtual-interface-variable.ts";
 import type { Context } from "./context.ts";
-import { secretsOf } from "./install-plan.ts";
 import { type InspectedSettings, inspectSettings } from "./load-settings.ts";
 import { type PlannedGateway, planGateway } from "./planned-gateway.ts";
+import { secretsOf } from "./secrets-of.ts";
 
 export type DoctorOptions = {
   readonly json?: boolean;

@@ -3,11 +3,11 @@ import { moveDiscardPolicies } from "../host/discard-policies.ts";
 import type { FilesRead } from "../host/file-reader.ts";
 import { planHostRouteMove } from "../host/host-routes.ts";
 import { makeVirtualInterfaces } from "../host/keep-virtual-interfaces.ts";
-import { type Secret, secret } from "../secret.ts";
-import type { ConnectionSettings, Settings } from "../settings/settings.ts";
+import type { Secret } from "../secret.ts";
 import type { SettingsMemory } from "../settings/settings-memory.ts";
 import type { GatewayFiles } from "./gateway-files.ts";
 import type { PlannedGateway } from "./planned-gateway.ts";
+import { secretsOf } from "./secrets-of.ts";
 
 /** What a reload replaces. */
 export type Running = {
@@ -56,32 +56,6 @@ export const prepareInstall = async (
     if (!isSame) running.secrets = wanted;
   };
 };
-
-/** Whatever of the settings no output may show. */
-export const secretsOf = (settings: Settings): readonly Secret[] => [
-  ...new Set(settings.connections.flatMap(secretsOfConnection)),
-];
-
-const secretsOfConnection = ({
-  IPSEC_PSK: psk,
-  IPSEC_PRIVATE_KEY: privateKey,
-  IPSEC_PRIVATE_KEY_PASSPHRASE: passphrase,
-  authentication,
-}: ConnectionSettings): readonly Secret[] => [
-  ...[psk, privateKey, passphrase].filter((one) => one !== undefined),
-  ...(authentication.method === "pubkey"
-    ? [authentication.privateKey, ...linesOf(authentication.privateKey)]
-    : []),
-  ...(privateKey === undefined ? [] : linesOf(privateKey)),
-];
-
-/** Of a key in PEM each line alone, since whoever logs it logs it line by line. */
-const linesOf = (pem: Secret): readonly Secret[] =>
-  Buffer.from(pem.reveal())
-    .toString("latin1")
-    .split(/\r?\n/)
-    .filter((line) => /^[A-Za-z0-9+/=]{16,}$/.test(line))
-    .map((line) => secret(Buffer.from(line, "latin1")));
 
 const areSame = (some: readonly Secret[], others: readonly Secret[]): boolean =>
   some.length === others.length &&

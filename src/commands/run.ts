@@ -32,12 +32,13 @@ import type { Context } from "./context.ts";
 import { createDaemonLines } from "./daemon-lines.ts";
 import { decideDataplane } from "./decide-dataplane.ts";
 import { createGatewayFiles } from "./gateway-files.ts";
-import { type Running, secretsOf } from "./install-plan.ts";
+import type { Running } from "./install-plan.ts";
 import { loadSettings } from "./load-settings.ts";
 import { logFiles, planGateway } from "./planned-gateway.ts";
 import { type PlanParts, planReload, reloadGateway } from "./reload-gateway.ts";
 import { stopping } from "./reload-reports.ts";
 import { requireMachine } from "./require-machine.ts";
+import { secretsOf } from "./secrets-of.ts";
 
 /** Where the commands that take back our changes are kept, for whoever comes after a crash. */
 const journalPath = "/run/vnf-ipsec/undo.json";

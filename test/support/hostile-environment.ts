@@ -173,7 +173,14 @@ const base: Readonly<Record<string, readonly [string, ...string[]]>> = {
   ],
   IPSEC_LOCALNET: ["10.1.0.0/16", "10.1.0.0/16,10.3.0.0/24", "10.1.2.3/16", "2001:db8:1::/48,10.1.0.0/16"],
   IPSEC_REMOTEIP: ["198.51.100.7", "198.51.100.7", "vpn.example.com", "%any"],
-  IPSEC_REMOTEID: ["sun.example.com", "198.51.100.7", "%any", "sun@example.com"],
+  IPSEC_REMOTEID: [
+    "sun.example.com",
+    "198.51.100.7",
+    "%any",
+    "sun@example.com",
+    "*.example.com",
+    'C=DE, O="Example, Ltd.", CN=*',
+  ],
   IPSEC_REMOTENET: ["10.2.0.0/16", "10.2.0.0/16,172.16.0.0/12", "10.2.0.1"],
 };
 

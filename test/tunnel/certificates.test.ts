@@ -212,7 +212,7 @@ suite("certificates that are as they should be bring the tunnel up, whoever begi
       moon: { ...moon, privateKey },
       environment: {
         IPSEC_PRIVATE_KEY_PASSPHRASE_FILE: `${directory}/passphrase`,
-        IPSEC_REMOTEID: "C=DE, O=Example, CN=*",
+        IPSEC_REMOTEID: 'C=DE, O="Example", CN=*',
         DEBUG: "yes",
       },
       peer: { remoteId: "O=*, CN=moon" },
@@ -327,6 +327,27 @@ suite("an OCSP server is asked whether the peer's certificate was revoked", { co
     });
     assert.equal(await stop(gateway), 0);
   });
+});
+
+test("a newer list of those revoked counts after a reload", async () => {
+  await using lab = await createLab();
+  const sun = root.issue({ subject: subjects.sun, revocationList: `file://${crlPath}` });
+  const { gateway, peer } = await startBoth(lab, { sun, environment: { IPSEC_START: "add" } });
+  await isReady(gateway);
+  const initiate = () => lab.sun.exec(["swanctl", "--initiate", "--child", "site", "--timeout", "2"]);
+  await initiate();
+  await passes(lab);
+  root.revoke(sun);
+  await lab.moon.writeFile(crlPath, root.revocationList());
+  await reload(gateway);
+  await passes(lab);
+  await peer.swanctl("--terminate", "--ike", "site");
+  await initiate();
+  await assertDiagnosed(lab.moon, gateway, {
+    cause: "certificate-revoked",
+    variables: ["IPSEC_REVOCATION"],
+  });
+  assert.equal(await stop(gateway), 0);
 });
 
 test("a renewed certificate takes effect with a reload, and so does the way from a key to certificates", async () => {

@@ -12,6 +12,7 @@ import { loadSettings } from "../../src/commands/load-settings.ts";
 import { Failure } from "../../src/failure.ts";
 import { buildGateway } from "../../src/gateway/from-settings.ts";
 import type { ChildSa, Connection } from "../../src/gateway/gateway.ts";
+import { readName } from "../../src/ipsec/distinguished-name.ts";
 import { loadTemplates } from "../../src/load-templates.ts";
 import { hostileConnectionsFile } from "../support/hostile-connections-file.ts";
 import {
@@ -274,9 +275,11 @@ function printed(identity: Connection["local"]["identity"]): string | undefined 
       ? bytes.toString("latin1")
       : (identity.text.match(/../g) ?? []).join(":");
   }
-  if (identity.kind === "dn" && identity.text.startsWith("/"))
-    return identity.text.slice(1).split("/").join(", ");
-  return identity.text;
+  const attributes = identity.kind === "dn" ? readName(identity.text) : [];
+  if ("fault" in attributes) assert.fail(attributes.fault);
+  return identity.kind === "dn"
+    ? attributes.map(({ type, value }) => `${type}=${value}`).join(", ")
+    : identity.text;
 }
 
 /** As charon repeats them: quoted, one blank between. */

@@ -3,7 +3,7 @@ import { X509Certificate } from "node:crypto";
 import { after, suite, test } from "node:test";
 import { backends } from "../../../src/backend/backends.ts";
 import { marker } from "../../../src/backend/config-file.ts";
-import { secretsOf } from "../../../src/commands/install-plan.ts";
+import { secretsOf } from "../../../src/commands/secrets-of.ts";
 import { buildGateway } from "../../../src/gateway/from-settings.ts";
 import type { Connection } from "../../../src/gateway/gateway.ts";
 import { loadTemplates } from "../../../src/load-templates.ts";
