@@ -49,9 +49,6 @@ type ViciValue = string | Uint8Array;
 
 type ViciValues = { readonly [name: string]: ViciValue | readonly ViciValue[] | ViciValues };
 
-/** What charon has fetched of revocations it would believe until that expires (strongSwan cert_cache.c). */
-export const forgetFetched: DaemonRequest = { kind: "vici", command: "flush-certs", message: {} };
-
 /** What the files of a connection are made with; they are the same on every data plane. */
 export type ConnectionOptions = {
   readonly templates: Templates;

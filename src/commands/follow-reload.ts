@@ -23,6 +23,8 @@ export const followReload = async (
   const { added, changed, removed, withOtherKey, restart } = difference;
   if (restart !== undefined) return { effect: "restart", refused: [] };
   if (difference.rereadsSettings) await charon.vici.request("reload-settings");
+  // What it has fetched of revocations it would believe until that expires (strongSwan cert_cache.c).
+  await charon.vici.request("flush-certs");
   if (next.manual) {
     await followMounted(charon, { ...effects, backend });
     return { effect: "changed", refused: [] };

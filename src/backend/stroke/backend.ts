@@ -1,13 +1,7 @@
 import type { ChildSa, Connection } from "../../gateway/gateway.ts";
 import { endpointText } from "../../ipsec/address.ts";
 import { renderProposals } from "../../ipsec/proposal.ts";
-import {
-  type Backend,
-  type ConnectionOptions,
-  type DaemonRequest,
-  forgetFetched,
-  renderPsk,
-} from "../backend.ts";
+import { type Backend, type ConnectionOptions, type DaemonRequest, renderPsk } from "../backend.ts";
 import { yesNo } from "../charon-conf.ts";
 import { type ConfigFile, marker } from "../config-file.ts";
 import { secretOwners } from "../secret-owners.ts";
@@ -75,7 +69,7 @@ export const stroke: Backend = {
   load: () => [],
   unload: ({ children }) => children.flatMap(unloadChild),
   // Before the connections, since starter may initiate what it loads.
-  beforeReload: [rereadSecrets, forgetFetched],
+  beforeReload: [rereadSecrets],
   loadMounted: [],
 };
 

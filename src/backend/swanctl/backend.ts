@@ -1,11 +1,5 @@
 import type { Connection } from "../../gateway/gateway.ts";
-import {
-  type Backend,
-  type ConnectionOptions,
-  type DaemonRequest,
-  forgetFetched,
-  renderPsk,
-} from "../backend.ts";
+import { type Backend, type ConnectionOptions, type DaemonRequest, renderPsk } from "../backend.ts";
 import { type ConfigFile, marker } from "../config-file.ts";
 import { secretOwners } from "../secret-owners.ts";
 import { swanctlConnection } from "./connection.ts";
@@ -109,6 +103,6 @@ export const swanctl: Backend = {
       ? [{ kind: "vici", command: "unload-shared", message: { id: keyId(connection) } } as const]
       : []),
   ],
-  beforeReload: [forgetFetched],
+  beforeReload: [],
   loadMounted: [{ kind: "program", argv: ["swanctl", "--load-all", "--noprompt"], mayFail: false }],
 };

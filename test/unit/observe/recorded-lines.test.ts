@@ -55,6 +55,34 @@ const expected: Readonly<Record<string, readonly Expected[]>> = {
       },
     },
   ],
+  "certificate-expired-v2.moon": [
+    {
+      cause: "certificate-expired",
+      of: "site",
+      values: { notBefore: "Nov 13 23:54:53 2026", notAfter: "Nov 22 23:54:53 2026" },
+    },
+  ],
+  "certificate-expired-v2.sun": [],
+  "certificate-refused-v2.moon": [{ cause: "authentication-failed", of: "site" }],
+  "certificate-refused-v2.sun": [
+    { cause: "certificate-untrusted", of: "site", values: { subject: "C=DE, O=Example, CN=moon" } },
+  ],
+  "certificate-revoked-v2.moon": [
+    {
+      cause: "certificate-revoked",
+      of: "site",
+      values: { revokedAt: "Nov 23 23:54:53 UTC 2026", reason: "unspecified" },
+    },
+  ],
+  "certificate-revoked-v2.sun": [],
+  "certificate-status-unknown-v2.moon": [
+    { cause: "certificate-status-unknown", of: "site", values: { status: "SKIPPED" } },
+  ],
+  "certificate-status-unknown-v2.sun": [],
+  "certificate-untrusted-v2.moon": [
+    { cause: "certificate-untrusted", of: "site", values: { subject: "C=DE, O=Example, CN=sun" } },
+  ],
+  "certificate-untrusted-v2.sun": [],
   "child-proposal-mismatch-v1.moon": [{ cause: "child-refused", of: "site" }],
   "child-proposal-mismatch-v1.sun": [{ cause: "child-proposal-mismatch", of: "site", values: espProposals }],
   "child-proposal-mismatch-v2.moon": [{ cause: "child-refused", of: "site" }],
