@@ -4,7 +4,6 @@ import { once } from "node:events";
 import { mkdir, mkdtemp, readdir, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
-import process from "node:process";
 import { after, before, test } from "node:test";
 import { promisify } from "node:util";
 import type { Backend } from "../../src/backend/backend.ts";
@@ -64,14 +63,11 @@ test("swanctl --load-all gives charon the same from the rendered files as our re
   for (const connection of connections)
     await askDaemon({ vici: swanctl }, backends.swanctl.unload(connection), noProgram);
   assert.deepEqual([...(await childrenListed(swanctl)).keys()], []);
-  const { stdout } = await promisify(execFile)(
-    "swanctl",
-    [
-      ...["--load-all", "--noprompt", "--clear", "--uri", `unix://${join(directory, "swanctl.vici")}`],
-      ...["--file", join(directory, "swanctl.conf")],
-    ],
-    { env: { ...process.env, SWANCTL_DIR: join(directory, "etc/swanctl") } },
-  );
+  const { stdout } = await promisify(execFile)("swanctl", [
+    ...["--load-all", "--noprompt", "--clear", "--uri", `unix://${join(directory, "swanctl.vici")}`],
+    // Certificates and keys are sought beside it.
+    ...["--file", join(directory, "etc/swanctl/swanctl.conf")],
+  ]);
   assert.match(stdout, new RegExp(`successfully loaded ${connections.length} connections, 0 unloaded`));
   assert.deepEqual(await childrenListed(swanctl), overVici);
 });
@@ -116,6 +112,11 @@ async function connectionsOfCases(): Promise<readonly Connection[]> {
     name: `case-${index}`,
     // starter's charon takes two with the same ends for one, with the dead peer detection of the first.
     local: { ...connection.local, endpoint: distinctAddress(connection.local.endpoint, index) },
+    // A gateway has one policy for all, and ipsec.conf no other way to say it.
+    authentication:
+      connection.authentication.method === "psk"
+        ? connection.authentication
+        : { ...connection.authentication, revocation: "strict" },
     children: connection.children.map((child, position) => ({
       ...child,
       name: `case-${index}_${position}`,
@@ -150,7 +151,7 @@ async function start(name: Backend["name"], command: readonly string[]): Promise
   if (name === "stroke") {
     await writeFile(join(directory, "ipsec.conf"), texts(".conf"));
     await writeFile(secrets, texts(".secrets"));
-  } else await writeFile(join(directory, "swanctl.conf"), texts(".conf"));
+  } else await writeFile(join(directory, "etc/swanctl/swanctl.conf"), texts(".conf"));
   const socket = join(directory, `${name}.vici`);
   const configuration = join(directory, `${name}.strongswan.conf`);
   await writeFile(

@@ -62,7 +62,11 @@ export type Naming = "file" | "bytes";
 
 /** The ends of a connection in the words of swanctl.conf(5). */
 export const endsOf = ({ name, local, remote, authentication }: Connection, naming: Naming) => {
-  const ids = [{ id: renderIdentity(local.identity) }, { id: renderIdentity(remote.identity) }] as const;
+  const ids = [
+    { id: renderIdentity(local.identity) },
+    // Anybody is whoever is not named, as in ipsec.conf.
+    remote.identity.kind === "any" ? {} : { id: renderIdentity(remote.identity) },
+  ] as const;
   if (authentication.method === "psk")
     return { local: { auth: "psk", ...ids[0] }, remote: { auth: "psk", ...ids[1] } };
   const said = (file: string, { der }: Certificate): string | Uint8Array => (naming === "file" ? file : der);
