@@ -7,6 +7,7 @@ import {
   withoutLinuxEsp,
   withoutUserspaceEsp,
 } from "../ipsec/proposal-checks.ts";
+import { checkPackets } from "./packet-checks.ts";
 import type { Purpose, Values } from "./settings.ts";
 import { definitionOf, type VariableName } from "./variables.ts";
 import { checkXfrmInterface } from "./xfrm-checks.ts";
@@ -37,6 +38,7 @@ export const crossChecks = (values: Values, context: Context): Problems => {
   };
   checkVirtualInterface(values, context, collect);
   checkXfrmInterface(values, context, collect);
+  checkPackets(values, context, collect);
   if (context.purpose === "init") return { errors, warnings };
   checkHostRoutes(values, context, collect);
   if (values.IPSEC_USE_MANUAL_CONFIG) return { errors, warnings };
