@@ -1,9 +1,11 @@
 import assert from "node:assert/strict";
+import { readFileSync } from "node:fs";
 import { test } from "node:test";
 import { buildGateway } from "../../../src/gateway/from-settings.ts";
 import type { PacketRule } from "../../../src/gateway/packet-rule.ts";
 import { parseSettings } from "../../../src/settings/parse-settings.ts";
 import { environmentOf, minimal } from "../../support/environment-of.ts";
+import { repository } from "../../support/repository.ts";
 
 type Changes = Readonly<Record<string, string>>;
 
@@ -36,6 +38,24 @@ test("the size of TCP segments is by default the one that AWS publishes for the 
       assert.equal(isDemanded, false);
     }
   }
+});
+
+test("the table of the page has these figures, of each cipher and integrity that it names", () => {
+  const page = readFileSync(`${repository}/docs/mtu-and-nat.md`, "utf8");
+  const rows = [...page.matchAll(/^\| (AES-.*?) \| (\d+) \| (\d+) \| (\d+) \| (\d+) \|$/gm)].map(
+    ([, what, ...figures]) => [what, ...figures.map(Number)],
+  );
+  const row = (what: string, plain: number, inUdp: number) => [what, plain + 40, plain, inUdp + 40, inUdp];
+  const figures = (proposal: string): readonly [number, number] => {
+    const [, plain = 0, inUdp = 0] = published.find(([name]) => name === proposal) ?? [];
+    return [plain, inUdp];
+  };
+  assert.deepEqual(rows, [
+    row("AES-GCM with 16 bytes of ICV", ...figures("aes256gcm16-ecp384")),
+    row("AES-CBC, SHA-1 or SHA-256", ...figures("aes256-sha256-modp3072")),
+    row("AES-CBC, SHA-384", ...figures("aes256-sha384-modp3072")),
+    row("AES-CBC, SHA-512", ...figures("aes256-sha512-modp3072")),
+  ]);
 });
 
 test("in user space ESP is always in UDP, and no segment is larger than strongSwan's device takes", () => {
