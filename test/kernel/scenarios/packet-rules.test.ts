@@ -20,7 +20,6 @@ test("hosts behind the gateway, a path that swallows large packets, and masquera
   const { moon, sun, venus } = lab;
   await connectLan(lab);
   await sun.peer({ connections: [{ psk: Buffer.from(tunnelPsk), remoteNetworks: [lan.network] }] });
-  const before = await moon.snapshot();
   await setVariables(lab, { IPSEC_MSS: "off" });
   const gateway = moon.gateway({ ENVFILE: envFile });
   await isPatientlyReady(gateway);
@@ -67,7 +66,7 @@ test("hosts behind the gateway, a path that swallows large packets, and masquera
   );
 
   assert.equal(await stop(gateway), 0);
-  assert.deepEqual((await moon.snapshot()).firewall, before.firewall);
+  assert.doesNotMatch(await moon.run(["nft", "list", "ruleset"]), /vnf_ipsec/);
 });
 
 const envFile = "/etc/site.env";
