@@ -1,3 +1,4 @@
+import { memoized } from "../memoized.ts";
 import { type Network, prefixBits } from "./network.ts";
 
 /** The packets between two networks of one family. */
@@ -42,9 +43,12 @@ type Prefixes = { readonly pair: NetworkPair; readonly local: string; readonly r
 
 const prefixesOf = (pair: NetworkPair): Prefixes => ({
   pair,
-  local: prefixBits(pair.local),
-  remote: prefixBits(pair.remote),
+  local: prefixOf(pair.local).bits,
+  remote: prefixOf(pair.remote).bits,
 });
+
+/** A reload of a thousand tunnels finds most of their networks as they were. */
+const prefixOf = memoized((network: Network) => ({ bits: prefixBits(network) }));
 
 const inOrder = (one: Prefixes, other: Prefixes): number =>
   compare(one.remote, other.remote) || compare(one.local, other.local);
