@@ -3,6 +3,7 @@ import { moveDiscardPolicies } from "../host/discard-policies.ts";
 import type { FilesRead } from "../host/file-reader.ts";
 import { planHostRouteMove } from "../host/host-routes.ts";
 import { makeVirtualInterfaces } from "../host/keep-virtual-interfaces.ts";
+import { movePacketRules } from "../host/packet-rules.ts";
 import type { Secret } from "../secret.ts";
 import type { SettingsMemory } from "../settings/settings-memory.ts";
 import type { GatewayFiles } from "./gateway-files.ts";
@@ -45,10 +46,12 @@ export const prepareInstall = async (
     try {
       if (withInit) await makeVirtualInterfaces(plan.gateway.virtualInterfaces, effects);
       await moveDiscardPolicies(dataplane, plan.gateway, effects, previous.gateway);
+      await movePacketRules(dataplane, plan.gateway, effects, previous.gateway);
       await moveRoutes();
     } catch (error) {
       written.rollBack();
       await moveDiscardPolicies(dataplane, previous.gateway, effects);
+      await movePacketRules(dataplane, previous.gateway, effects, plan.gateway);
       throw error;
     }
     written.commit();

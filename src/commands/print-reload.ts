@@ -43,6 +43,7 @@ const rows = (plan: ReloadPlan): readonly (readonly [string, readonly string[]])
     ["interfaces added", interfaces.added],
     ["… changed", interfaces.changed],
     ["… no longer used", interfaces.removed],
+    ["packet rules", plan.packetRules],
     ["variables", plan.variables.filter((name) => !atNextStart.includes(name))],
     ["at the next start", atNextStart],
   ];

@@ -1,5 +1,6 @@
 import { isDeepStrictEqual } from "node:util";
 import type { HostRoute } from "../gateway/gateway.ts";
+import type { Settings } from "../settings/settings.ts";
 import type { VariableName } from "../settings/variables.ts";
 import type { ReloadPlan } from "../status/reload-report.ts";
 import type { PlannedGateway } from "./planned-gateway.ts";
@@ -34,6 +35,7 @@ export const describeReload = (
       ),
       removed: [...interfaces.keys()].filter((name) => !wanted.some((one) => one.name === name)),
     },
+    packetRules: withOtherPacketRules(previous.settings, next.settings),
     variables,
     atNextStart: variables.filter((name) => readOnce.has(name)),
   };
@@ -41,6 +43,17 @@ export const describeReload = (
 
 /** What decides things that a running gateway holds on to. */
 const readOnce: ReadonlySet<VariableName> = new Set(["IPSEC_DATAPLANE", "LOG_FORMAT"]);
+
+/** The tunnels that were there with other words on their packets; what follows from other networks is told elsewhere. */
+const withOtherPacketRules = (previous: Settings, { tunnels }: Settings): readonly string[] => {
+  const former = new Map(previous.tunnels.map((tunnel) => [tunnel.IPSEC_NAME, tunnel]));
+  return tunnels
+    .filter(({ IPSEC_NAME, IPSEC_MSS, IPSEC_NAT_EXEMPT }) => {
+      const old = former.get(IPSEC_NAME);
+      return old !== undefined && (old.IPSEC_MSS !== IPSEC_MSS || old.IPSEC_NAT_EXEMPT !== IPSEC_NAT_EXEMPT);
+    })
+    .map(({ IPSEC_NAME: name }) => name);
+};
 
 const names = (things: readonly { readonly name: string }[]): readonly string[] =>
   things.map(({ name }) => name);

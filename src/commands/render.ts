@@ -11,9 +11,10 @@ import { buildGateway } from "../gateway/from-settings.ts";
 import type { Gateway } from "../gateway/gateway.ts";
 import { planDiscardPolicies } from "../host/discard-policies.ts";
 import type { InterfaceState } from "../host/inspect-interface.ts";
+import { planPacketRules } from "../host/packet-rules.ts";
 import { hostRouteCommand, someDefaultRoute } from "../host/plan.ts";
 import { planVirtualInterface } from "../host/plan-virtual-interface.ts";
-import { pasteable } from "../host/step.ts";
+import { pasteable, pasteableStep } from "../host/step.ts";
 import { loadTemplates } from "../load-templates.ts";
 import type { Context } from "./context.ts";
 import { loadSettings } from "./load-settings.ts";
@@ -65,6 +66,10 @@ const plannedCommands = (
   ...planDiscardPolicies(dataplane, gateway).map(({ argv }) => ({
     when: "run" as const,
     command: pasteable(argv),
+  })),
+  ...planPacketRules(dataplane, gateway).map((step) => ({
+    when: "run" as const,
+    command: pasteableStep(step),
   })),
   ...gateway.hostRoutes.map((route) => ({
     when: "run" as const,

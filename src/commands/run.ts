@@ -19,6 +19,7 @@ import {
   requireVirtualInterfaces,
 } from "../host/keep-virtual-interfaces.ts";
 import { removeKernelLeftovers } from "../host/kernel-leftovers.ts";
+import { movePacketRules } from "../host/packet-rules.ts";
 import { childEnvironment, createRunProgram } from "../host/run-program.ts";
 import { watchFiles } from "../host/watch-files.ts";
 import { createDiagnostician } from "../observe/diagnostician.ts";
@@ -121,7 +122,10 @@ const runGateway = async (
   scope.defer(server.close);
 
   // Before anything of a predecessor is taken out of the kernel, and until after everything of ours is.
-  await moveDiscardPolicies(dataplane, plan.gateway, effects);
+  await bothOf(
+    moveDiscardPolicies(dataplane, plan.gateway, effects),
+    movePacketRules(dataplane, plan.gateway, effects),
+  );
   const removeLeftovers = () => removeKernelLeftovers(running.plan.gateway, { runProgram, log });
   if (hadPredecessor) await removeLeftovers();
   scope.defer(files.restore);
@@ -189,4 +193,11 @@ const runGateway = async (
     lastWords: lines.last,
     afterKill: removeLeftovers,
   });
+};
+
+/** Waits for both, also where one of them fails: what the other still does could not be taken back otherwise. */
+const bothOf = async (one: Promise<void>, other: Promise<void>): Promise<void> => {
+  await Promise.allSettled([one, other]);
+  await one;
+  await other;
 };

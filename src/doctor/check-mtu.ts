@@ -1,5 +1,6 @@
 import type { RunProgram } from "../host/run-program.ts";
 import type { AddressFamily } from "../ipsec/address.ts";
+import { segmentsIn } from "../ipsec/tunnel-overhead.ts";
 import { type CheckResult, result } from "./check-result.ts";
 import { type ProbeAnswer, type Sweep, sweepMtu } from "./sweep-mtu.ts";
 
@@ -13,9 +14,11 @@ export type MtuRequest = {
   readonly highest: number;
   /** The virtual interface, where they leave by one of ours. */
   readonly virtual?: { readonly name: string; readonly mtu: number };
+  /** The largest TCP segment that the gateway lets hosts agree on; absent where it leaves them to themselves. */
+  readonly segment?: number | undefined;
 };
 
-/** Sends pings that may not be fragmented through the tunnel, and says what IPSEC_MTU they suggest. */
+/** Sends pings that may not be fragmented through the tunnel, and says what IPSEC_MTU or IPSEC_MSS they suggest. */
 export const checkMtu = async (
   request: MtuRequest,
   runProgram: RunProgram,
@@ -45,18 +48,19 @@ export const checkMtu = async (
 /** What a result of the sweep means for who sends through the tunnel. */
 export const judgeSweep = (
   { largest, beyond, probes, complete }: Sweep,
-  { family, target, highest, virtual }: MtuRequest,
+  { family, target, highest, virtual, segment }: MtuRequest,
 ): CheckResult => {
   if (largest === undefined) {
     return result("mtu", "warning", `${target} answers no ping through the tunnel, not even a small one`, {
       hint: "choose another with --target; if none answers, look at the peer's firewall and routes",
     });
   }
-  const mss = largest - headers[family];
+  const mss = segmentsIn(largest)[family];
   const details = {
     target,
     largestPacket: largest,
     mss,
+    ...(segment === undefined ? {} : { segment }),
     probes,
     complete,
     ...(beyond === undefined ? {} : { beyond }),
@@ -64,13 +68,19 @@ export const judgeSweep = (
   const words = `the largest packet that passes the tunnel to ${target} has ${complete ? "" : "at least "}${largest} bytes`;
   if (virtual !== undefined && largest < virtual.mtu) {
     return result("mtu", "warning", `${words}, but ${virtual.name} has an MTU of ${virtual.mtu}`, {
-      hint: `set IPSEC_MTU=${largest}; where hosts ignore it, clamp TCP's MSS to ${mss}`,
+      hint: `set IPSEC_MTU=${largest}; with IPSEC_MSS=auto TCP follows it`,
       details,
     });
   }
   if (beyond === "lost") {
-    return result("mtu", "warning", `${words}; larger ones vanish without a word, so big transfers hang`, {
-      hint: `set the MTU of the hosts to ${largest}, or clamp TCP's MSS to ${mss}; with a virtual interface IPSEC_MTU=${largest}`,
+    const vanish = `${words}; larger ones vanish without a word`;
+    if (segment !== undefined && segment <= mss) {
+      return result("mtu", "ok", `${vanish}, but the segments of TCP, which have ${segment} at most`, {
+        details,
+      });
+    }
+    return result("mtu", "warning", `${vanish}, so big transfers hang`, {
+      hint: `set IPSEC_MSS=${segmentsIn(largest).ipv4} for TCP; what else is sent needs hosts with an MTU of ${largest}`,
       details,
     });
   }
@@ -81,9 +91,6 @@ export const judgeSweep = (
 
 /** Every host must take so much (RFC 791 §3.1, RFC 8200 §5). */
 const smallest = { ipv4: 576, ipv6: 1280 } as const;
-
-/** Of IP and TCP without options. */
-const headers = { ipv4: 40, ipv6: 60 } as const;
 
 const sweepMilliseconds = 20_000;
 

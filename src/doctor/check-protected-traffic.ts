@@ -14,10 +14,14 @@ export type ProtectedTraffic = {
   readonly byPolicy: boolean;
 };
 
+/** Whether `IPSEC_NAT_EXEMPT` is set, and a gateway runs, so that its rule can be seen. */
+export type Exemption = { readonly isAsked: boolean; readonly isMade: boolean };
+
 /** Whether a source address would be changed before the tunnel takes the packet: it then no longer fits the policy. */
 export const checkTranslation = (
   ruleset: Ruleset | undefined,
   traffic: readonly ProtectedTraffic[],
+  exemption: Exemption,
 ): readonly CheckResult[] => {
   if (ruleset === undefined) return [unlisted("address-translation")];
   if (traffic.length === 0)
@@ -28,22 +32,31 @@ export const checkTranslation = (
     const [first] = obstacles;
     if (first === undefined) return [];
     const words = passes ? "may get another source address" : "get another source address";
+    const command = commandFor(first, local, remote);
     return [
       result(
         "address-translation",
         passes ? "warning" : "failure",
         `packets from ${local.text} to ${remote.text} ${words} before the tunnel: ${shown(first)}`,
-        { hint: exemption(first, local, remote), details: { rules: obstacles.map(shown), certain: !passes } },
+        {
+          hint: exemption.isAsked ? command : `set IPSEC_NAT_EXEMPT=yes, or: ${command}`,
+          details: { rules: obstacles.map(shown), certain: !passes },
+        },
       ),
     ];
   });
+  if (findings.length > 0 && exemption.isAsked && !exemption.isMade) {
+    const message =
+      "rules would change the source addresses of the tunnel's packets; the gateway exempts them when it runs";
+    return [result("address-translation", "ok", message)];
+  }
   if (findings.length > 0) return findings;
   return [
     result("address-translation", "ok", "no rule changes the source addresses of the tunnel's packets"),
   ];
 };
 
-const exemption = (obstacle: Obstacle, local: Network, remote: Network): string => {
+const commandFor = (obstacle: Obstacle, local: Network, remote: Network): string => {
   const keyword = local.family === "ipv4" ? "ip" : "ip6";
   return insertion(obstacle.chain, {
     nft: `${keyword} saddr ${local.text} ${keyword} daddr ${remote.text} accept`,

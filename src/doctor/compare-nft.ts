@@ -3,6 +3,7 @@ import { parseNetwork } from "../ipsec/network.ts";
 import {
   type AddressRange,
   type Answer,
+  all,
   isInterface,
   isPort,
   isProtocol,
@@ -75,6 +76,11 @@ const isValue = (left: unknown, value: unknown, packet: Packet): Answer => {
         : "maybe";
     case "meta":
       return isMeta(key, plain, packet);
+    case "concat": {
+      const [parts, values] = [content, fieldOf(plain, "concat")];
+      if (!Array.isArray(parts) || !Array.isArray(values)) return "maybe";
+      return all(parts.map((part, index) => isValue(part, values[index], packet)));
+    }
     default:
       return "maybe";
   }

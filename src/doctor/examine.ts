@@ -3,8 +3,10 @@ import type { ConfigFile } from "../backend/config-file.ts";
 import { runPaths } from "../daemon/paths.ts";
 import type { Dataplane } from "../gateway/dataplane.ts";
 import type { Gateway } from "../gateway/gateway.ts";
+import { packetTable } from "../host/packet-table.ts";
 import type { RunProgram } from "../host/run-program.ts";
 import type { Address } from "../ipsec/address.ts";
+import { overlaps } from "../ipsec/network.ts";
 import type { Settings } from "../settings/settings.ts";
 import { checkClock } from "./check-clock.ts";
 import { checkEnds, type EndsRequest, endsOfMounted, endsOfVariables } from "./check-ends.ts";
@@ -18,10 +20,11 @@ import {
   checkPrograms,
   checkSysctls,
 } from "./check-machine.ts";
-import { checkMtu } from "./check-mtu.ts";
+import { checkMtu, type MtuRequest } from "./check-mtu.ts";
 import { checkForwarding, checkTranslation, type ProtectedTraffic } from "./check-protected-traffic.ts";
 import type { CheckResult } from "./check-result.ts";
 import { chooseSweep } from "./choose-sweep.ts";
+import { hostNetwork } from "./host-network.ts";
 import { type Link, listLinks } from "./list-links.ts";
 import type { GatewayLook } from "./look-at-gateway.ts";
 import { lookUpRoute } from "./look-up-route.ts";
@@ -68,7 +71,10 @@ export const examine = async (subject: Subject): Promise<readonly CheckResult[]>
     checkPorts(look.runs),
     checkEnds(endsFor(subject), rules.ruleset, links, runProgram),
     followTraffic(pairs, subject).then((traffic) => [
-      ...checkTranslation(rules.ruleset, traffic),
+      ...checkTranslation(rules.ruleset, traffic, {
+        isAsked: isExempt(planned?.gateway),
+        isMade: look.runs,
+      }),
       ...checkForwarding(rules.ruleset, traffic),
     ]),
     checkVirtualInterfaces(planned?.gateway.virtualInterfaces ?? [], runProgram),
@@ -80,6 +86,10 @@ export const examine = async (subject: Subject): Promise<readonly CheckResult[]>
   // Not while others wait for the processor or for new keys: a late answer would count as a lost one.
   return [...results.flat(), ...(await measure(subject, pairs, links))];
 };
+
+/** Whether every tunnel has `IPSEC_NAT_EXEMPT`. */
+const isExempt = ({ packetRules }: Pick<Gateway, "packetRules"> = { packetRules: [] }): boolean =>
+  packetRules.length > 0 && packetRules.every(({ keepsSource }) => keepsSource);
 
 /** None when the environment is wrong, or a gateway would have to tell them. */
 const endsFor = ({ planned, dataplane, look }: Subject): readonly EndsRequest[] => {
@@ -110,10 +120,11 @@ const followTraffic = async (
 const pairsFollowed = 32;
 
 const measure = async (
-  { planned, runProgram, target, look }: Subject,
+  subject: Subject,
   pairs: readonly Pair[],
   links: readonly Link[],
 ): Promise<readonly CheckResult[]> => {
+  const { planned, runProgram, target, look } = subject;
   const peerAddress = planned?.gateway.virtualInterfaces.flatMap(({ addresses }) =>
     addresses.flatMap(({ peer }) => peer ?? []),
   )[0];
@@ -121,5 +132,21 @@ const measure = async (
     { status: look.status, target: target ?? peerAddress, pairs, links },
     runProgram,
   );
-  return "verdict" in chosen ? [chosen] : await checkMtu(chosen, runProgram);
+  if ("verdict" in chosen) return [chosen];
+  const segment = segmentInForce(chosen, subject);
+  return await checkMtu({ ...chosen, segment }, runProgram);
+};
+
+/** What the rules say of packets to the target, if they are there: nft may be missing, or the gateway may be another. */
+const segmentInForce = (
+  { family, target, virtual }: MtuRequest,
+  { planned, rules, dataplane }: Subject,
+): number | undefined => {
+  const host = hostNetwork(target);
+  if (host === undefined || !rules.ruleset?.some(({ table }) => table === packetTable)) return undefined;
+  const sizes = (planned?.gateway.packetRules ?? [])
+    .filter(({ interfaceName }) => interfaceName === virtual?.name)
+    .filter(({ remoteNetworks }) => remoteNetworks.some((remote) => overlaps(remote, host)))
+    .flatMap(({ segments }) => segments?.[dataplane][family] ?? []);
+  return sizes.length === 0 ? undefined : Math.min(...sizes);
 };

@@ -50,10 +50,14 @@ const baseOf = (name: string, table: string, policy: string | undefined): Pick<C
     base: {
       hook,
       type: table === "nat" ? "nat" : "filter",
+      priority: table === "nat" ? sourceTranslation : 0,
       policy: policy === "DROP" ? "drop" : "accept",
     },
   };
 };
+
+/** NF_IP_PRI_NAT_SRC; only the order of chains that translate sources matters. */
+const sourceTranslation = 100;
 
 const hooks: ReadonlyMap<string, Hook> = new Map(
   (["prerouting", "input", "forward", "output", "postrouting"] as const).map((hook) => [

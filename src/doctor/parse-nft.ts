@@ -39,22 +39,23 @@ export const parseNft = (json: string, text: string): Ruleset => {
 };
 
 const baseOf = (
-  { hook, type = "filter", policy = "accept", dev }: NftChain,
+  { hook, type = "filter", prio: priority = 0, policy = "accept", dev }: NftChain,
   text: string,
 ): Pick<Chain, "base"> => {
   if (hook === undefined) return {};
-  if (hook !== "ingress" && hook !== "egress") return { base: { hook, type, policy } };
+  if (hook !== "ingress" && hook !== "egress") return { base: { hook, type, priority, policy } };
   // nft 1.0.6 leaves the devices out of its JSON: then any that is named anywhere may be one.
   const devices = [...text.matchAll(/hook (?:in|e)gress devices? (?:= )?(.+?) priority/g)].flatMap(
     ([, list = ""]) => [...list.matchAll(/"?([^"\s,{}]+)"?/g)].map(([, name = ""]) => name),
   );
-  return { base: { hook, type, policy, devices: dev === undefined ? devices : [dev].flat() } };
+  return { base: { hook, type, priority, policy, devices: dev === undefined ? devices : [dev].flat() } };
 };
 
 type NftChain = Place & {
   readonly name: string;
   readonly hook?: Hook;
   readonly type?: string;
+  readonly prio?: number;
   readonly policy?: "accept" | "drop";
   readonly dev?: string | readonly string[];
 };
@@ -146,8 +147,9 @@ const parseVerdict = (statement: unknown): Verdict | undefined => {
     case "reject":
       return { kind: "drop" };
     case "masquerade":
-    case "snat":
       return { kind: "translate" };
+    case "snat":
+      return { kind: isOwnSource(fieldOf(content, "addr")) ? "keep" : "translate" };
     case "jump":
     case "goto":
       return { kind: name, target: String(fieldOf(content, "target")) };
@@ -157,6 +159,8 @@ const parseVerdict = (statement: unknown): Verdict | undefined => {
       return undefined;
   }
 };
+
+const isOwnSource = (address: unknown): boolean => fieldOf(fieldOf(address, "payload"), "field") === "saddr";
 
 /** Targets of iptables that nft cannot put in its own words. */
 const verdictOfTarget = (extension: unknown): Verdict | undefined =>

@@ -14,6 +14,8 @@ export type Chain = {
     readonly hook: Hook;
     /** `filter`, `nat`, or `route`. */
     readonly type: string;
+    /** Of the chains at a hook the one with the smaller comes first. */
+    readonly priority: number;
     readonly policy: "accept" | "drop";
     /** The only interfaces whose packets it sees; absent for all. */
     readonly devices?: readonly string[];
@@ -36,7 +38,8 @@ export type Rule = {
 };
 
 export type Verdict =
-  | { readonly kind: "accept" | "drop" | "translate" | "return" | "next" }
+  /** `keep` is a translation to the same address, after which no other is looked for. */
+  | { readonly kind: "accept" | "drop" | "translate" | "keep" | "return" | "next" }
   | { readonly kind: "jump" | "goto"; readonly target: string };
 
 /** Targets of iptables-extensions(8) that end a packet's way through a table; both kinds of listing may name them. */
@@ -63,7 +66,10 @@ export type Fate = {
   readonly obstacles: readonly Obstacle[];
 };
 
-/** What becomes of a packet at these hooks, as far as that can be known. A chain that accepts does not spare it the next one. */
+/**
+ * What becomes of a packet at these hooks, as far as that can be known. A chain that accepts does not spare it the next one;
+ * one that keeps its address spares it the next ones of that type (net/netfilter/nf_nat_core.c, nf_nat_inet_fn).
+ */
 export const fateOf = (
   ruleset: Ruleset,
   hooks: readonly Hook[],
@@ -71,18 +77,28 @@ export const fateOf = (
   packet: Packet,
 ): Fate => {
   const walk = createWalk(packet, ruleset);
-  const fates = ruleset
-    .filter(({ base }) => base !== undefined && hooks.includes(base.hook) && types.includes(base.type))
-    .flatMap((chain) => {
-      const seen = concerns(chain, packet);
-      if (seen === "no") return [];
-      const fate = fateInBase(chain, walk);
-      return [seen === "yes" ? fate : { ...fate, passes: true }];
-    });
+  const fates: Fate[] = [];
+  let mayBeKept = false;
+  for (const chain of chainsAt(ruleset, hooks, types)) {
+    const seen = concerns(chain, packet);
+    if (seen === "no") continue;
+    const fate = fateInBase(chain, walk);
+    const isSure = seen === "yes" && !mayBeKept;
+    fates.push(isSure ? fate : { ...fate, passes: true });
+    if (isSure && fate.keeps === "yes") break;
+    mayBeKept ||= fate.keeps !== "no";
+  }
   return {
     passes: fates.every(({ passes }) => passes),
     obstacles: fates.flatMap(({ obstacles }) => obstacles),
   };
+};
+
+const chainsAt = (ruleset: Ruleset, hooks: readonly Hook[], types: readonly string[]): readonly Chain[] => {
+  const priority = ({ base }: Chain): number => base?.priority ?? 0;
+  return ruleset
+    .filter(({ base }) => base !== undefined && hooks.includes(base.hook) && types.includes(base.type))
+    .sort((one, other) => priority(one) - priority(other));
 };
 
 const concerns = ({ family, base }: Chain, packet: Packet): Answer => {
@@ -109,17 +125,20 @@ const isOfFamily = (family: Chain["family"], packet: Packet): boolean => {
   }
 };
 
-const fateInBase = (chain: Chain, walk: Walk): Fate => {
-  const { accepts, returns, stops } = walk(chain);
+const fateInBase = (chain: Chain, walk: Walk): Fate & { readonly keeps: Answer } => {
+  const ways = walk(chain);
+  const { returns, stops } = ways;
   const obstacles = [...stops].map((text) => ({ chain, text }));
-  if (!returns) return { passes: accepts, obstacles };
+  const accepts = ways.accepts || ways.keeps;
+  const keeps = !ways.keeps ? "no" : ways.accepts || returns || stops.size > 0 ? "maybe" : "yes";
+  if (!returns) return { passes: accepts, obstacles, keeps };
   return chain.base?.policy === "drop"
-    ? { passes: accepts, obstacles: [...obstacles, { chain, text: "policy drop" }] }
-    : { passes: true, obstacles };
+    ? { passes: accepts, obstacles: [...obstacles, { chain, text: "policy drop" }], keeps }
+    : { passes: true, obstacles, keeps };
 };
 
 /** The ways in which a packet may leave a chain. */
-type Ways = { accepts: boolean; returns: boolean; readonly stops: Set<string> };
+type Ways = { accepts: boolean; keeps: boolean; returns: boolean; readonly stops: Set<string> };
 
 type Walk = (chain: Chain) => Ways;
 
@@ -131,7 +150,7 @@ const createWalk = (packet: Packet, ruleset: Ruleset): Walk => {
   const walk = (chain: Chain): Ways => {
     const known = walked.get(chain);
     if (known !== undefined) return known;
-    const ways: Ways = { accepts: false, returns: false, stops: new Set() };
+    const ways: Ways = { accepts: false, keeps: false, returns: false, stops: new Set() };
     walked.set(chain, ways);
     for (const rule of chain.rules) {
       const match = all(rule.matches.map((matches) => matches(packet)));
@@ -146,6 +165,9 @@ const createWalk = (packet: Packet, ruleset: Ruleset): Walk => {
     switch (verdict.kind) {
       case "accept":
         ways.accepts = true;
+        return false;
+      case "keep":
+        ways.keeps = true;
         return false;
       case "drop":
       case "translate":
@@ -162,6 +184,7 @@ const createWalk = (packet: Packet, ruleset: Ruleset): Walk => {
         if (target === undefined) return true;
         const inner = walk(target);
         ways.accepts ||= inner.accepts;
+        ways.keeps ||= inner.keeps;
         for (const stop of inner.stops) ways.stops.add(stop);
         if (verdict.kind === "goto") ways.returns ||= inner.returns;
         return verdict.kind === "jump" && inner.returns;

@@ -5,6 +5,7 @@ import { usableWithIkev1 } from "../ipsec/proposal-checks.ts";
 import { memoized } from "../memoized.ts";
 import type { ConnectionSettings, Settings, Values } from "../settings/settings.ts";
 import type { ChildSa, Connection, Gateway, HostRoute } from "./gateway.ts";
+import { packetRulesFor } from "./packet-rule.ts";
 import { joinInterfaces, type LinkAddress, mtuFor, type VirtualInterface } from "./virtual-interface.ts";
 
 /** Builds the model from checked settings. */
@@ -12,6 +13,7 @@ export const buildGateway = (settings: Settings): Gateway => ({
   connections: settings.connections.map(buildConnection),
   virtualInterfaces: joinInterfaces(settings.tunnels.flatMap(buildVirtualInterface)),
   hostRoutes: settings.tunnels.flatMap(buildHostRoutes),
+  packetRules: settings.tunnels.flatMap(buildPacketRules),
   interfaces: settings.gateway.IPSEC_INTERFACES ?? [],
   revocation: settings.gateway.IPSEC_REVOCATION,
   debug: settings.gateway.DEBUG,
@@ -145,6 +147,10 @@ const buildHostRoutes = (values: Values): readonly HostRoute[] =>
   values.SET_ROUTE_DEFAULT_TABLE
     ? distinct(values.IPSEC_REMOTENET ?? []).map((network) => ({ network, source: values.IPSEC_LOCALIP }))
     : [];
+
+const buildPacketRules = memoized((values: Values) =>
+  packetRulesFor(values, buildVirtualInterface(values)[0]),
+);
 
 /** A network that is listed twice, perhaps in two spellings, would be a route or a policy that is there already. */
 const distinct = (networks: readonly Network[]): readonly Network[] => [

@@ -3,6 +3,7 @@ import type { Authentication, Revocation } from "../ipsec/authentication.ts";
 import type { Identity } from "../ipsec/identity.ts";
 import type { Network } from "../ipsec/network.ts";
 import type { Proposal } from "../ipsec/proposal.ts";
+import type { PacketRule } from "./packet-rule.ts";
 import type { VirtualInterface } from "./virtual-interface.ts";
 
 /** One end of some site-to-site tunnels, in the words of RFC 4301 and RFC 7296; no technology is named. */
@@ -11,6 +12,7 @@ export type Gateway = {
   readonly connections: readonly Connection[];
   readonly virtualInterfaces: readonly VirtualInterface[];
   readonly hostRoutes: readonly HostRoute[];
+  readonly packetRules: readonly PacketRule[];
   /** Interfaces that IKE uses; empty for all. */
   readonly interfaces: readonly string[];
   /** What is asked of the certificates of peers. */

@@ -3,7 +3,7 @@ import type { Log } from "../observe/log.ts";
 import type { Journal } from "./journal.ts";
 import type { RunProgram } from "./run-program.ts";
 import { partsOfProcesses, type Refusal, runTogether } from "./run-together.ts";
-import { type Argv, pasteable, type Step } from "./step.ts";
+import { type Argv, pasteable, pasteableStep, type Step } from "./step.ts";
 
 export type Effects = { readonly runProgram: RunProgram; readonly log: Log; readonly journal: Journal };
 
@@ -16,12 +16,13 @@ export const applySteps = async (steps: readonly Step[], effects: Effects): Prom
   const { log, journal, runProgram } = effects;
   const made: Argv[] = [];
   for (const part of partsOfProcesses(steps, ({ argv }) => argv)) {
-    for (const { argv, why } of part) log.info({ event: "host-changed", command: pasteable(argv) }, why);
+    for (const step of part) log.info({ event: "host-changed", command: pasteableStep(step) }, step.why);
     journal.add(undosOf(part));
     const [refusal] = await runTogether(
       part.map(({ argv }) => argv),
       "failure",
       runProgram,
+      part[0]?.input,
     );
     // Where nobody says which step failed, any may have been made.
     const reached = refusal?.index ?? part.length;
@@ -32,7 +33,7 @@ export const applySteps = async (steps: readonly Step[], effects: Effects): Prom
     const failed = part[refusal.index ?? 0] as Step;
     if (failed.optional) {
       log.warn(
-        { event: "host-unchanged", command: pasteable(failed.argv), reason: lastLine(refusal.words) },
+        { event: "host-unchanged", command: pasteable(failed.argv), reason: essenceOf(refusal.words) },
         `cannot ${failed.why}`,
       );
       continue;
@@ -63,7 +64,7 @@ const undosOf = (steps: readonly Step[]): readonly Argv[] =>
   steps.flatMap(({ undo }) => (undo ? [undo] : []));
 
 const stepFailed = (step: Step, { exitCode, words }: Refusal): Failure => {
-  const reason = lastLine(words) || `exit code ${exitCode}`;
+  const reason = essenceOf(words) || `exit code ${exitCode}`;
   return new Failure(
     [
       {
@@ -75,7 +76,11 @@ const stepFailed = (step: Step, { exitCode, words }: Refusal): Failure => {
   );
 };
 
-const lastLine = (words: string): string => words.trim().split("\n").at(-1) ?? "";
+/** The line that tells what is wrong: nft shows the place in the lines after it. */
+const essenceOf = (words: string): string => {
+  const lines = words.trim().split("\n");
+  return lines.find((line) => /\bError: /.test(line)) ?? lines.at(-1) ?? "";
+};
 
 const remedyFor = (reason: string, argv: Argv): string => {
   const [program] = argv;

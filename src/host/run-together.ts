@@ -20,16 +20,17 @@ export const partsOfProcesses = <Item>(
   return parts.flatMap((part) => (part.length < worthABatch ? part.map((item) => [item]) : [part]));
 };
 
-/** Runs the commands of one part: until one fails, or all of them whatever fails. */
+/** Runs the commands of one part: until one fails, or all of them whatever fails. `input` is for one that is alone. */
 export const runTogether = async (
   commands: readonly Argv[],
   until: "failure" | "end",
   runProgram: RunProgram,
+  input?: string,
 ): Promise<readonly Refusal[]> => {
   const [only, ...others] = commands;
   if (only === undefined) return [];
   if (others.length === 0) {
-    const { exitCode, stderr } = await runProgram(only);
+    const { exitCode, stderr } = await runProgram(only, input);
     return exitCode === 0 ? [] : [{ index: 0, exitCode, words: stderr }];
   }
   const lines = commands.map(([, ...words]) => `${words.join(" ")}\n`).join("");

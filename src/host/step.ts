@@ -3,6 +3,8 @@ export type Step = {
   /** What it is for, to follow "cannot". */
   readonly why: string;
   readonly argv: Argv;
+  /** What the command reads, whole lines. */
+  readonly input?: string;
   readonly undo?: Argv;
   /** Its failure is a warning: a later step shows whether it mattered. */
   readonly optional?: true;
@@ -10,6 +12,9 @@ export type Step = {
 
 export type Argv = readonly [string, ...string[]];
 
-/** The command as a person could paste it into a shell. */
+/** A step as a person could paste it into a shell, with what it reads. */
+export const pasteableStep = ({ argv, input }: Pick<Step, "argv" | "input">): string =>
+  input === undefined ? pasteable(argv) : `${pasteable(argv)} <<'END'\n${input}END`;
+
 export const pasteable = (argv: Argv): string =>
   argv.map((word) => (/^[\w@%+=:,./-]+$/.test(word) ? word : `'${word.replaceAll("'", "'\\''")}'`)).join(" ");

@@ -56,6 +56,15 @@ export const enclosing = ({ family, text }: Network, prefixLength: number): Netw
   text: `${networkAddress(text.split("/")[0] as string, prefixLength)}/${prefixLength}`,
 });
 
+/** The bits that its addresses have in common, as digits: what begins with them lies in it. */
+export const prefixBits = ({ text, prefixLength }: Network): string =>
+  ipaddr
+    .parse(text.split("/")[0] as string)
+    .toByteArray()
+    .map((byte) => byte.toString(2).padStart(8, "0"))
+    .join("")
+    .slice(0, prefixLength);
+
 /** Whether the network is everything: 0.0.0.0/0 or ::/0. */
 export const isDefaultRoute = (network: Network): boolean => network.prefixLength === 0;
 

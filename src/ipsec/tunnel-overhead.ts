@@ -20,6 +20,15 @@ export const largestInnerPacket = (
   encapsulation: Encapsulation,
 ): number => Math.min(...proposals.map((proposal) => largestFor(pathMtu, proposal, encapsulation)));
 
+/** The largest TCP segments by the family of the packet around them. */
+export type SegmentSizes = Readonly<Record<AddressFamily, number>>;
+
+/** What of a packet of so many bytes is left to a TCP segment: less the headers of IP and TCP without options (RFC 6691 §2). */
+export const segmentsIn = (packetBytes: number): SegmentSizes => ({
+  ipv4: packetBytes - 40,
+  ipv6: packetBytes - 60,
+});
+
 const largestFor = (pathMtu: number, { algorithms }: Proposal, { outer, inUdp }: Encapsulation): number => {
   const outside = (outer === "ipv4" ? 20 : 40) + (inUdp ? 8 : 0) + 8;
   const icvBytes = Math.max(0, ...algorithms.filter(isIntegrity).map((algorithm) => algorithm.icvBytes));

@@ -8,6 +8,7 @@ import {
 } from "../ipsec/proposal-checks.ts";
 import { checkCertificates } from "./certificate-checks.ts";
 import { localIdentity, remoteIdentity } from "./identities.ts";
+import { checkPackets } from "./packet-checks.ts";
 import type { Purpose, Values } from "./settings.ts";
 import { definitionOf, type VariableName } from "./variables.ts";
 import { checkXfrmInterface } from "./xfrm-checks.ts";
@@ -42,6 +43,7 @@ export const crossChecks = (values: Values, context: Context): Problems => {
   };
   checkVirtualInterface(values, context, collect);
   checkXfrmInterface(values, context, collect);
+  checkPackets(values, context, collect);
   if (context.purpose === "init") return { errors, warnings };
   checkHostRoutes(values, context, collect);
   if (values.IPSEC_USE_MANUAL_CONFIG) return { errors, warnings };

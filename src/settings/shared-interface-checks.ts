@@ -57,6 +57,7 @@ const otherIpv6End = (tunnel: Values): string | undefined =>
 
 const unique: readonly Unique[] = [
   { variable: "IPSEC_MTU", read: ({ IPSEC_MTU: mtu }) => String(mtu) },
+  { variable: "IPSEC_MSS", read: ({ IPSEC_MSS: mss }) => String(mss) },
   { variable: "IPSEC_XFRM_IPADDR_LOCAL", read: ownAddress("ipv4") },
   { variable: "IPSEC_XFRM_IPADDR_LOCAL", read: ownAddress("ipv6") },
   { variable: "IPSEC_XFRM_IPADDR_PEER", read: otherIpv6End },

@@ -124,15 +124,20 @@ export const oneOfEachFamily = <T>(
   };
 };
 
-/** MTU of the virtual interface: `auto` computes it, `off` leaves the kernel's. */
-export const parseMtu = (text: string): Result<number | "auto" | "off"> => {
-  const word = text.toLowerCase();
-  if (word === "auto" || word === "off") return valid(word);
-  const mtu = /^[1-9]\d{2,3}$/.test(text) ? Number(text) : 0;
-  return mtu >= 576 && mtu <= 9000
-    ? valid(mtu)
-    : invalid(`${quoted(text)} is neither a number from 576 to 9000 nor auto nor off`, "for example 1400");
-};
+/** An MTU or an MSS in bytes: `auto` computes it, `off` leaves what others chose. */
+export const parseSize =
+  (example: number) =>
+  (text: string): Result<number | "auto" | "off"> => {
+    const word = text.toLowerCase();
+    if (word === "auto" || word === "off") return valid(word);
+    const size = /^[1-9]\d{2,3}$/.test(text) ? Number(text) : 0;
+    return size >= 576 && size <= 9000
+      ? valid(size)
+      : invalid(
+          `${quoted(text)} is neither a number from 576 to 9000 nor auto nor off`,
+          `for example ${example}`,
+        );
+  };
 
 /** An address of this host, `0.0.0.0` and `::` for all of them, and a TCP port. */
 export type ListenAddress = { readonly host: string; readonly port: number };

@@ -16,13 +16,13 @@ import {
   parseKey,
   parseLifetime,
   parseListenAddress,
-  parseMtu,
   parseNetworkItem,
   parsePassphrase,
   parsePath,
   parsePreSharedKey,
   parsePrivateKey,
   parseProposalList,
+  parseSize,
   parseStart,
   parseSwitch,
   parseWord,
@@ -395,6 +395,26 @@ export const variables = {
     schema: checkedByResult(parseBoolean),
   }),
 
+  IPSEC_MSS: variable({
+    group: "The host",
+    values: "`auto`, `off`, `576` to `9000`",
+    meaning:
+      "Largest TCP segment (MSS) that hosts may agree on through the tunnel, over IPv4; over IPv6 it is 20 less. `auto` computes what fits a path of 1500 bytes, or `IPSEC_MTU` where there is a virtual interface; `off` leaves TCP alone.",
+    example: "1360",
+    default: "auto",
+    schema: checkedByResult(parseSize(1360)),
+  }),
+  IPSEC_NAT_EXEMPT: variable({
+    group: "The host",
+    values: "`yes`, `no`",
+    meaning:
+      "Packets from `IPSEC_LOCALNET` to `IPSEC_REMOTENET` keep their source address where other rules of this host masquerade or translate it.",
+    example: "yes",
+    default: "no",
+    words: truths,
+    schema: checkedByResult(parseBoolean),
+  }),
+
   IPSEC_VTI_KEY: variable({
     group: "Virtual interface (VTI)",
     values: "`1` to `4294967295`, decimal or `0x…`",
@@ -432,7 +452,7 @@ export const variables = {
       "MTU of the virtual interface. `auto` computes what fits a path of 1500 bytes from `IPSEC_ESPCIPHER` and `IPSEC_FORCEUDP`; `off` leaves the kernel's.",
     example: "1400",
     default: "auto",
-    schema: checkedByResult(parseMtu),
+    schema: checkedByResult(parseSize(1400)),
   }),
 
   IPSEC_XFRM_IF_ID: variable({

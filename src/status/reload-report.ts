@@ -46,6 +46,8 @@ export type ReloadPlan = {
     readonly changed: readonly string[];
     readonly removed: readonly string[];
   };
+  /** Those whose packets are treated otherwise (`IPSEC_MSS`, `IPSEC_NAT_EXEMPT`); no tunnel is touched for that. */
+  readonly packetRules: readonly string[];
   /** Variables of the whole gateway with another value. */
   readonly variables: readonly string[];
   /** Those of them that the gateway reads only when it starts. */
@@ -66,5 +68,6 @@ export const isEmpty = (plan: ReloadPlan): boolean =>
     plan.virtualInterfaces.added,
     plan.virtualInterfaces.changed,
     plan.virtualInterfaces.removed,
+    plan.packetRules,
     plan.variables,
   ].every((list) => list.length === 0);

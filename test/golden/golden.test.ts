@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync } from "node:fs";
+import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import process from "node:process";
@@ -33,16 +33,40 @@ for (const name of readdirSync(cases)) {
   });
 }
 
+for (const name of readdirSync(cases)) {
+  const expected = join(cases, name, "commands.txt");
+  if (!existsSync(expected)) continue;
+  test(`the case ${name} has the expected commands`, async () => {
+    const output: string[] = [];
+    assert.equal(
+      await render(
+        contextOf(name, (text) => output.push(text)),
+        { json: true },
+      ),
+      0,
+    );
+    const { commands } = JSON.parse(output.join("")) as {
+      readonly commands: readonly { readonly when: string; readonly command: string }[];
+    };
+    const text = commands.map(({ when, command }) => `# ${when}\n${command}\n`).join("");
+    if (isUpdate) writeFileSync(expected, text);
+    else assert.equal(text, readFileSync(expected, "utf8"));
+  });
+}
+
 const renderInto = async (outputDir: string, name: string): Promise<void> => {
-  const output: Output = { write: () => {}, isTerminal: false, hasColors: false };
-  const context: Context = {
+  assert.equal(await render(contextOf(name), { outputDir, showSecrets: true }), 0);
+};
+
+const contextOf = (name: string, write: (text: string) => void = () => {}): Context => {
+  const silent: Output = { write: () => {}, isTerminal: false, hasColors: false };
+  return {
     environment: environmentOfCase(join(cases, name)),
-    stdout: output,
-    stderr: output,
+    stdout: { ...silent, write },
+    stderr: silent,
     control: createControl(),
     version,
   };
-  assert.equal(await render(context, { outputDir, showSecrets: true }), 0);
 };
 
 /** Every file below the directory by its path; a directory that is not there holds none, as in manual configuration. */

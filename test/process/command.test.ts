@@ -119,10 +119,11 @@ test("render --json is one object with paths, modes, texts and commands", async 
   assert.match(files[1].text, /: PSK \*\*\*/);
   assert.deepEqual(commands.at(-1), { when: "run", command: "ipsec start --nofork" });
   assert.deepEqual(
-    commands.slice(0, -1).map(({ command }: { command: string }) => command),
+    commands.slice(0, -1).map(({ command }: { command: string }) => command.split("\n")[0]),
     [
       "ip xfrm policy update src 10.1.0.0/16 dst 10.2.0.0/16 dir out action block priority 4294967294 mark 0 mask 1",
       "ip xfrm policy update src 10.1.0.0/16 dst 10.2.0.0/16 dir out action block priority 4294967294 mark 1 mask 1",
+      "nft -f - <<'END'",
       "ip route add 10.2.0.0/16 via DEFAULT_GATEWAY dev ITS_INTERFACE src 192.0.2.1",
     ],
   );

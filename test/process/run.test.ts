@@ -94,6 +94,25 @@ test("a starter that ends at once, with whatever code, ends in 70 with its last 
   await Promise.all([0, 2, 66].map(tryOne));
 });
 
+test("without nft run warns with a remedy and goes on, and ends in 69 where somebody counts on it", async () => {
+  await using stage = await openStage({ ip: "", ipsec: hanging });
+  const gateway = stage.run(minimal);
+  const { level, hint } = await gateway.waitForRecord(({ event }) => event === "packet-rules");
+  assert.deepEqual([level, hint], ["warn", "install nftables, or set IPSEC_MSS=off"]);
+  await waitFor("the starter", async () =>
+    (await stage.calls()).find(({ argv }) => argv[0] === "ipsec" && argv[1] === "start"),
+  );
+  gateway.signal("SIGTERM");
+  assert.equal((await gateway.exited).exitCode, 0);
+
+  const demanding = stage.run({ ...minimal, IPSEC_NAT_EXEMPT: "yes" });
+  assert.equal((await demanding.exited).exitCode, 69);
+  assert.match(
+    demanding.stderr(),
+    /error: IPSEC_NAT_EXEMPT: cannot make the rules .*\n.*hint: install nftables, or/,
+  );
+});
+
 test("a starter that hangs and ignores SIGTERM does not hold up the stop, nor outlive it", async () => {
   await using stage = await openStage({ ip: "", ipsec: `echo $$ > /run/starter-pid; ${hanging}` });
   const gateway = stage.run(minimal);

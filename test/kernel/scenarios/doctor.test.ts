@@ -52,7 +52,7 @@ test("over a VTI the doctor measures the path and names the IPSEC_MTU; its bundl
     doctor.stdout(),
   );
   assert.match(unwell[0]?.message ?? "", /has 1238 bytes, but vti42 has an MTU of 1422$/);
-  assert.match(unwell[0]?.hint ?? "", /^set IPSEC_MTU=1238; .* MSS to 1198$/);
+  assert.match(unwell[0]?.hint ?? "", /^set IPSEC_MTU=1238; /);
   const said = results.map(({ message }) => message);
   assert.ok(said.includes("ESP runs in the kernel") && said.includes("vti42 is as it should be"));
 

@@ -48,6 +48,7 @@ const nothing = {
   mounted: false,
   routes: { added: [], removed: [] },
   virtualInterfaces: { added: [], changed: [], removed: [] },
+  packetRules: [],
   variables: [],
   atNextStart: [],
 };
@@ -99,6 +100,8 @@ for (const IPSEC_BACKEND of ["stroke", "swanctl"]) {
       { SET_ROUTE_DEFAULT_TABLE: "yes" },
       { unchanged: 1, routes: { added: ["10.2.0.0/16"], removed: [] } },
     ],
+    ["the size of TCP segments", { IPSEC_MSS: "1300" }, { unchanged: 1, packetRules: ["site"] }],
+    ["the exemption from NAT", { IPSEC_NAT_EXEMPT: "yes" }, { unchanged: 1, packetRules: ["site"] }],
     [
       "a virtual interface",
       { IPSEC_VTI_KEY: "7" },

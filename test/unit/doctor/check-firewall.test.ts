@@ -1,4 +1,5 @@
 import assert from "node:assert/strict";
+import { readFileSync } from "node:fs";
 import { test } from "node:test";
 import fc from "fast-check";
 import { checkFirewall, type Ends } from "../../../src/doctor/check-firewall.ts";
@@ -8,8 +9,13 @@ import {
   type ProtectedTraffic,
 } from "../../../src/doctor/check-protected-traffic.ts";
 import { parseIptables } from "../../../src/doctor/parse-iptables.ts";
+import { parseNft } from "../../../src/doctor/parse-nft.ts";
 import { fateOf } from "../../../src/doctor/ruleset.ts";
 import { parseNetwork } from "../../../src/ipsec/network.ts";
+import { repository } from "../../support/repository.ts";
+
+const recorded = (name: string): string =>
+  readFileSync(`${repository}/test/unit/doctor/recorded/${name}`, "utf8");
 
 const network = (text: string) => {
   const parsed = parseNetwork(text);
@@ -162,14 +168,51 @@ test("without a program that lists rules the check says so, and what to do", () 
 });
 
 const translated = (change: Partial<ProtectedTraffic>, ...rules: string[]) =>
-  checkTranslation(nat(...rules), [{ ...traffic, ...change }]).map(({ verdict, hint }) => [verdict, hint]);
+  checkTranslation(nat(...rules), [{ ...traffic, ...change }], unasked).map(({ verdict, hint }) => [
+    verdict,
+    hint,
+  ]);
+
+const unasked = { isAsked: false, isMade: true };
 
 const masquerade = "-A POSTROUTING -s 10.1.0.0/24 -o eth0 -j MASQUERADE";
-const remedy = "iptables-nft -t nat -I POSTROUTING -s 10.1.0.0/24 -d 10.2.0.0/24 -j ACCEPT";
+const command = "iptables-nft -t nat -I POSTROUTING -s 10.1.0.0/24 -d 10.2.0.0/24 -j ACCEPT";
+const remedy = `set IPSEC_NAT_EXEMPT=yes, or: ${command}`;
 
 test("masquerading that would take the tunnel's packets is a failure, with the exemption to add", () => {
   assert.deepEqual(translated({}, masquerade), [["failure", remedy]]);
   assert.deepEqual(translated({}, "-A POSTROUTING -j SNAT --to-source 192.0.2.1"), [["failure", remedy]]);
+});
+
+/** What nft 1.0.6 printed of our own table for these networks, beside a masquerade of all that leaves by eth0. */
+const exempted = parseNft(recorded("nft-packet-rules.json"), recorded("nft-packet-rules.txt"));
+
+test("a rule of IPSEC_NAT_EXEMPT spares the pairs in it, and no others, what later chains do, and no earlier ones", () => {
+  const verdict = (local: string, remote: string, ruleset = exempted): string | undefined =>
+    checkTranslation(ruleset, [{ ...traffic, local: network(local), remote: network(remote) }], {
+      isAsked: true,
+      isMade: true,
+    })[0]?.verdict;
+  assert.equal(verdict("10.1.0.0/16", "10.2.0.0/16"), "ok");
+  assert.equal(verdict("10.1.7.0/24", "10.2.3.0/24"), "ok");
+  assert.equal(verdict("10.1.0.0/16", "10.3.0.0/16"), "failure");
+  assert.equal(verdict("10.0.0.0/8", "10.2.0.0/16"), "warning");
+  const first = exempted.map((chain) =>
+    chain.name === "post" && chain.base ? { ...chain, base: { ...chain.base, priority: 80 } } : chain,
+  );
+  assert.equal(verdict("10.1.0.0/16", "10.2.0.0/16", first), "failure");
+  const iptables = [...nat(masquerade), ...exempted.filter(({ table }) => table === "vnf_ipsec")];
+  assert.equal(verdict("10.1.0.0/24", "10.2.0.0/24", iptables), "ok");
+});
+
+test("what a gateway that does not run yet would exempt is well; what one that runs cannot exempt has another remedy", () => {
+  const judged = (isMade: boolean) =>
+    checkTranslation(nat(masquerade), [traffic], { isAsked: true, isMade }).map(({ verdict, hint }) => [
+      verdict,
+      hint,
+    ]);
+  assert.deepEqual(judged(false), [["ok", undefined]]);
+  assert.deepEqual(judged(true), [["failure", command]]);
 });
 
 test("an exemption by policy, by network or by another interface spares them", () => {

@@ -46,9 +46,24 @@ const ruleOf = (text: string) => {
 test("the chains are read with their tables, hooks and policies", () => {
   const chain = (table: string, name: string) =>
     ruleset.find((one) => one.table === table && one.name === name);
-  assert.deepEqual(chain("filter", "FORWARD")?.base, { hook: "forward", type: "filter", policy: "drop" });
-  assert.deepEqual(chain("filter", "INPUT")?.base, { hook: "input", type: "filter", policy: "accept" });
-  assert.deepEqual(chain("nat", "POSTROUTING")?.base, { hook: "postrouting", type: "nat", policy: "accept" });
+  assert.deepEqual(chain("filter", "FORWARD")?.base, {
+    hook: "forward",
+    type: "filter",
+    priority: 0,
+    policy: "drop",
+  });
+  assert.deepEqual(chain("filter", "INPUT")?.base, {
+    hook: "input",
+    type: "filter",
+    priority: 0,
+    policy: "accept",
+  });
+  assert.deepEqual(chain("nat", "POSTROUTING")?.base, {
+    hook: "postrouting",
+    type: "nat",
+    priority: 100,
+    policy: "accept",
+  });
   assert.equal(chain("filter", "VPN")?.base, undefined);
   assert.equal(chain("filter", "INPUT")?.rules.length, 6);
 });

@@ -47,12 +47,16 @@ test("the chains are read with their hooks, types, policies and devices", () => 
   assert.deepEqual(
     ruleset.map(({ family, table, name, base, rules }) => [`${family} ${table} ${name}`, base, rules.length]),
     [
-      ["inet filter input", { hook: "input", type: "filter", policy: "drop" }, 18],
+      ["inet filter input", { hook: "input", type: "filter", priority: 0, policy: "drop" }, 18],
       ["inet filter more", undefined, 7],
       ["inet filter last", undefined, 1],
-      ["inet filter output", { hook: "output", type: "filter", policy: "accept" }, 2],
-      ["netdev guard passage", { hook: "ingress", type: "filter", policy: "accept", devices: ["d0"] }, 2],
-      ["ip nat postrouting", { hook: "postrouting", type: "nat", policy: "accept" }, 5],
+      ["inet filter output", { hook: "output", type: "filter", priority: 0, policy: "accept" }, 2],
+      [
+        "netdev guard passage",
+        { hook: "ingress", type: "filter", priority: 0, policy: "accept", devices: ["d0"] },
+        2,
+      ],
+      ["ip nat postrouting", { hook: "postrouting", type: "nat", priority: 100, policy: "accept" }, 5],
     ],
   );
 });

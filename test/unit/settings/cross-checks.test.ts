@@ -294,3 +294,40 @@ test("routes of the host need the remote networks in manual configuration too", 
   );
   expectNothing(manual);
 });
+
+test("an IPSEC_MTU that IPv6 cannot live with is refused where IPv6 is inside the virtual interface", () => {
+  const xfrm = { IPSEC_XFRM_IF_ID: "42", IPSEC_BACKEND: "swanctl", IPSEC_DATAPLANE: "kernel" };
+  for (const [purpose, variable, changes] of [
+    ["init", "IPSEC_XFRM_STATICROUTES", { ...xfrm, IPSEC_XFRM_STATICROUTES: "10.2.0.0/16,2001:db8:2::/48" }],
+    ["init", "IPSEC_XFRM_IPADDR_LOCAL", { ...xfrm, IPSEC_XFRM_IPADDR_LOCAL: "169.254.10.1,fd00:42::1" }],
+    ["init", "IPSEC_VTI_STATICROUTES", { IPSEC_VTI_KEY: "42", IPSEC_VTI_STATICROUTES: "2001:db8:2::/48" }],
+    ["init", "IPSEC_VTI_IPADDR_LOCAL", { IPSEC_VTI_KEY: "42", IPSEC_VTI_IPADDR_LOCAL: "fd00:42::1" }],
+    [
+      "gateway",
+      "IPSEC_REMOTENET",
+      { ...xfrm, IPSEC_LOCALNET: "2001:db8:1::/48", IPSEC_REMOTENET: "2001:db8:2::/48" },
+    ],
+  ] as const) {
+    expectError(
+      { ...changes, IPSEC_MTU: "1279" },
+      `IPSEC_MTU, ${variable}`,
+      /IPSEC_MTU=1279 is too small/,
+      purpose,
+    );
+    assert.deepEqual(problemsOf({ ...changes, IPSEC_MTU: "1280" }, purpose).errors, []);
+  }
+  expectNothing({ IPSEC_VTI_KEY: "42", IPSEC_VTI_STATICROUTES: "10.2.0.0/16", IPSEC_MTU: "1200" });
+  expectNothing({ IPSEC_LOCALNET: "2001:db8:1::/48", IPSEC_REMOTENET: "2001:db8:2::/48", IPSEC_MTU: "1200" });
+});
+
+test("in manual configuration nothing tells the tunnel's packets but networks, or for IPSEC_MSS a virtual interface", () => {
+  const manual = { IPSEC_USE_MANUAL_CONFIG: "yes", IPSEC_LOCALNET: "", IPSEC_REMOTENET: "" };
+  expectWarning(
+    { ...manual, IPSEC_NAT_EXEMPT: "yes" },
+    "IPSEC_NAT_EXEMPT, IPSEC_USE_MANUAL_CONFIG",
+    /no effect/,
+  );
+  expectWarning({ ...manual, IPSEC_MSS: "1360" }, "IPSEC_MSS, IPSEC_USE_MANUAL_CONFIG", /no effect/);
+  expectNothing({ ...manual, IPSEC_MSS: "1360", IPSEC_VTI_KEY: "42" });
+  expectNothing({ IPSEC_USE_MANUAL_CONFIG: "yes", IPSEC_MSS: "1360", IPSEC_NAT_EXEMPT: "yes" });
+});

@@ -37,6 +37,8 @@ test("the least environment is valid without a warning, and everything else has 
   assert.equal(gateway.IPSEC_DPD_ACTION, "restart");
   assert.equal(gateway.IPSEC_DATAPLANE, "auto");
   assert.equal(gateway.IPSEC_MTU, "auto");
+  assert.equal(gateway.IPSEC_MSS, "auto");
+  assert.equal(gateway.IPSEC_NAT_EXEMPT, false);
   assert.equal(gateway.IPSEC_INTERFACES, undefined);
   assert.equal(gateway.DEBUG, false);
   assert.equal(gateway.LOG_LEVEL, "info");
@@ -84,6 +86,10 @@ const accepted: readonly (readonly [VariableName, string, unknown])[] = [
   ["IPSEC_MTU", "off", "off"],
   ["IPSEC_MTU", "576", 576],
   ["IPSEC_MTU", "9000", 9000],
+  ["IPSEC_MSS", "AUTO", "auto"],
+  ["IPSEC_MSS", "off", "off"],
+  ["IPSEC_MSS", "1360", 1360],
+  ["IPSEC_NAT_EXEMPT", "Yes", true],
   ["IPSEC_DATAPLANE", "UserSpace", "userspace"],
   ["IPSEC_START", "start, route", "route,start"],
   ["IPSEC_DPD_DELAY", "10", 10],
@@ -142,6 +148,8 @@ const refused: readonly (readonly [VariableName, ...string[]])[] = [
   ["IPSEC_XFRM_IPADDR_LOCAL", "169.254.10.1/33", "169.254.10.1,169.254.10.5", "fd00::1,fd00::2", ","],
   ["IPSEC_XFRM_IPADDR_PEER", "169.254.10.2/30", "169.254.10.2,169.254.10.3", "peer"],
   ["IPSEC_MTU", "575", "9001", "0576", "0x5dc", "1400.5", "1e3", "none", "99999", "-1400"],
+  ["IPSEC_MSS", "575", "9001", "1360,1340", "pmtu", "no"],
+  ["IPSEC_NAT_EXEMPT", "maybe", "10.1.0.0/16"],
   ["IPSEC_DATAPLANE", "kernal"],
   ["IPSEC_START", "routed", "route,add", "route,start,add", ","],
   ["IPSEC_DPD_DELAY", "0", "0.5s", "2h"],

@@ -56,6 +56,7 @@ test("those on other interfaces, or on none, or with a VTI of that number, are n
 test("another MTU, another address of a family, or another end of an IPv6 address, is told with both tunnels", () => {
   for (const [first, second, message] of [
     [{ IPSEC_MTU: "1400" }, {}, "IPSEC_MTU is 1400 for sun and auto for mars"],
+    [{}, { IPSEC_MSS: "off" }, "IPSEC_MSS is auto for sun and off for mars"],
     [
       { IPSEC_XFRM_IPADDR_LOCAL: "169.254.10.1" },
       { IPSEC_XFRM_IPADDR_LOCAL: "169.254.10.1/30" },
