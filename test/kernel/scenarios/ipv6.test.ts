@@ -70,7 +70,7 @@ test("an XFRM interface over IPv6 carries all of both families, but not the tunn
 test("two hosts on one link are their own networks of IPv6, and still find each other", async () => {
   await using lab = await createLab({ ipv6: true });
   const { moon, sun } = lab;
-  await sun.peer({
+  const peer = await sun.peer({
     connections: [
       {
         psk: Buffer.from(tunnelPsk),
@@ -92,11 +92,17 @@ test("two hosts on one link are their own networks of IPv6, and still find each 
     }),
   );
   await isPatientlyReady(gateway);
-  for (const site of [moon, sun]) await site.run(["ip", "-6", "neighbour", "flush", "all"]);
   const wire = await lab.captureWire();
+  const forget = (): Promise<unknown> =>
+    Promise.all([moon, sun].map((site) => site.run(["ip", "-6", "neighbour", "flush", "all"])));
+  await forget();
+  await peer.swanctl("--initiate", "--child", "site", "--timeout", "60");
   await isAnswered(lab, gateway);
   // Whoever was found is asked again every now and then.
-  for (const site of [moon, sun]) await site.run(["ip", "-6", "neighbour", "flush", "all"]);
+  await forget();
+  await isAnswered(lab, gateway);
+  await peer.swanctl("--terminate", "--ike", "site");
+  await forget();
   await isAnswered(lab, gateway);
   assert.deepEqual(clear(await wire.stop()), []);
   assert.equal(await stop(gateway), 0);
