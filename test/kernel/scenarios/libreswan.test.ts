@@ -19,7 +19,7 @@ process.env.VNF_IPSEC_COMMAND = "node dist/vnf-ipsec";
 /** What the page says of either end. */
 const page = readFileSync(`${repository}/docs/interoperability.md`, "utf8");
 const [, ourConnections = ""] = /^```yaml\n(.*?)^```$/ms.exec(page) ?? [];
-const [, theirConnections = ""] = /^```\n(conn .*?)^```$/ms.exec(page) ?? [];
+const [, theirConnections = ""] = /^```\n(config setup.*?)^```$/ms.exec(page) ?? [];
 
 /** Each has an end of its own at sun: two makes tell connections apart by their ends. */
 const connections = [
@@ -72,6 +72,9 @@ test("tunnels to libreswan, as the page writes them, come up from either side, g
       await isAnswered(lab, host, explain);
       assert.match(gateway.output().slice(from), initiation);
     });
+  }
+
+  for (const { name, peer, host } of [connections[0], connections[3]]) {
     await context.test(`${name}, with new keys that libreswan asked for`, async () => {
       const before = await spisOf(lab, peer);
       await pluto.whack("--rekey-ipsec", "--name", name);
@@ -167,6 +170,7 @@ const isGone = async (lab: Lab, peer: string, explain: () => string): Promise<vo
   await waitFor("our end to have no tunnel", look, { explain, ...patience });
 };
 
+/** With IKEv1 the former ones stay until their time is over. */
 const hasNewKeys = async (
   lab: Lab,
   peer: string,
@@ -175,7 +179,7 @@ const hasNewKeys = async (
 ): Promise<void> => {
   const look = async () => {
     const spis = await spisOf(lab, peer);
-    return spis.length > 0 && spis.every((spi) => !before.includes(spi)) ? true : undefined;
+    return spis.some((spi) => !before.includes(spi)) ? true : undefined;
   };
-  await waitFor("the former keys to be gone", look, { explain, ...patience });
+  await waitFor("new keys", look, { explain, ...patience });
 };
