@@ -58,13 +58,17 @@ test("tunnels to libreswan, as the page writes them, come up from either side, g
   const wire = await lab.captureWire();
   const explain = (): string => `${pluto.output()}\n${gateway.output()}`;
 
-  for (const { name, peer, host } of connections) {
+  for (const { name, host } of connections) {
     await context.test(`${name}, begun by libreswan`, async () => {
       const from = gateway.output().length;
       await pluto.whack("--initiate", "--name", name);
       await isAnswered(lab, host, explain);
       assert.doesNotMatch(gateway.output().slice(from), initiation);
     });
+  }
+
+  // Enough of the last, whose algorithms have been agreed on.
+  for (const { name, peer, host } of connections.slice(0, -1)) {
     await context.test(`${name}, begun by us`, async () => {
       await pluto.whack("--terminate", "--name", name);
       await isGone(lab, peer, explain);
@@ -94,7 +98,7 @@ test("tunnels to libreswan, as the page writes them, come up from either side, g
       connections.map(({ name }) => `${name} has new keys`).sort(),
       explain(),
     );
-    for (const { host } of connections) await isAnswered(lab, host, explain);
+    await Promise.all(connections.map(({ host }) => isAnswered(lab, host, explain)));
   });
 
   await context.test(
