@@ -103,14 +103,19 @@ apt_get() {
 	DEBIAN_FRONTEND=noninteractive LC_ALL=C apt-get --quiet -o DPkg::Lock::Timeout=300 -o Acquire::Retries=3 "$@" </dev/null
 }
 
-# The kernel tier fetches its kernel by apt-get download, and an image on Debian is made from the sources that are Debian's.
+# The kernel tier fetches its kernel and libreswan by apt-get download, and an image on Debian is made from the sources that are Debian's.
 # Only package lists tell of either.
 needs_lists() {
 	case $1 in
-	kernel) kernel_is_unknown ;;
+	kernel) kernel_is_unknown || libreswan_is_unknown ;;
 	image) [[ -z $(apt-get indextargets --format "\$(REPO_URI)" 'Created-By: Packages' 'Origin: Debian') ]] ;;
 	*) return 1 ;;
 	esac
+}
+
+libreswan_is_unknown() {
+	compgen -G '.cache/libreswan/[0-9]*' >/dev/null && return 1
+	! apt-cache show libreswan >/dev/null 2>&1
 }
 
 kernel_is_unknown() {

@@ -58,7 +58,9 @@ export const run = async (context: RunContext, options: RunOptions = {}): Promis
   const read: Omit<Running, "plan"> = { secrets: secretsOf(settings), files, memory };
   const log = await createCommandLog(settings, context, () => read.secrets);
   log.info({ event: "starting", version: context.version }, "vnf-ipsec starts");
-  logWarnings(log, [...warnings, ...checkHost(readSysctl)]);
+  const protectedNetworks = settings.tunnels.flatMap(({ IPSEC_LOCALNET: networks = [] }) => networks);
+  const families = new Set(protectedNetworks.map(({ family }) => family));
+  logWarnings(log, [...warnings, ...checkHost(readSysctl, families)]);
   requireMachine(context, settings);
   try {
     await runGateway(context, options, settings, log, read);

@@ -11,6 +11,7 @@ import { checkHost, readSysctl } from "../host/host-checks.ts";
 import { requireIncludes } from "../host/require-includes.ts";
 import { requirePrograms } from "../host/require-programs.ts";
 import type { RunProgram } from "../host/run-program.ts";
+import type { AddressFamily } from "../ipsec/address.ts";
 import { attempted, type CheckResult, ofProblems, result } from "./check-result.ts";
 
 /** What `run` asks of the machine before it starts. */
@@ -61,8 +62,8 @@ export const checkDataplane = (
     ];
   });
 
-export const checkSysctls = (): readonly CheckResult[] => {
-  const problems = checkHost(readSysctl);
+export const checkSysctls = (families: ReadonlySet<AddressFamily>): readonly CheckResult[] => {
+  const problems = checkHost(readSysctl, families);
   if (problems.length > 0) return ofProblems("sysctls", "warning", problems);
   return [result("sysctls", "ok", "forwarding is on, and no sysctl is known to lose packets")];
 };

@@ -66,7 +66,7 @@ export const examine = async (subject: Subject): Promise<readonly CheckResult[]>
     checkCapabilities(),
     checkPrograms(subject.searchPath, backend.daemon),
     backend.daemon.loadsFiles && !manual ? checkIncludes() : [],
-    checkSysctls(),
+    checkSysctls(new Set(pairs.map(({ local }) => local.family))),
     checkClock(subject.now, runProgram),
     checkPorts(look.runs),
     checkEnds(endsFor(subject), rules.ruleset, links, runProgram),

@@ -43,7 +43,7 @@ export const parseAddress = (text: string): Result<Address> => {
 /** Reads a local endpoint: an address that a host can have, or `%any`. */
 export const parseLocalEndpoint = (text: string): Result<Endpoint> => {
   if (text.toLowerCase() === "%any") return valid({ kind: "any" });
-  const address = parseAddress(text);
+  const address = parseZoned(text);
   if (!address.ok) {
     return invalid(
       `${quoted(text)} is neither an IP address nor %any`,
@@ -56,7 +56,7 @@ export const parseLocalEndpoint = (text: string): Result<Endpoint> => {
 /** Reads the peer's endpoint: as the local one, or a host name (RFC 1123 labels). */
 export const parseRemoteEndpoint = (text: string): Result<Endpoint> => {
   if (text.toLowerCase() === "%any") return valid({ kind: "any" });
-  const address = parseAddress(text);
+  const address = parseZoned(text);
   if (address.ok) return parseHostAddress(address.value);
   if (isHostName(text)) return valid({ kind: "name", name: text });
   return invalid(
@@ -89,6 +89,12 @@ export const parseInterfaceAddress = (text: string): Result<InterfaceAddress> =>
 export const isHostName = (text: string): boolean =>
   text.length <= 253 &&
   /^(?:[a-z0-9_](?:[a-z0-9_-]{0,61}[a-z0-9])?\.)*[a-z](?:[a-z0-9-]{0,61}[a-z0-9])?$/i.test(text);
+
+/** A zone (`fe80::1%eth0`, RFC 4007 §11) is read past, so that its address is refused for what it is. */
+const parseZoned = (text: string): Result<Address> => {
+  const [, linkLocal] = /^(fe[89ab][0-9a-f]:[0-9a-f:]*)%[\w.-]+$/i.exec(text) ?? [];
+  return parseAddress(linkLocal ?? text);
+};
 
 const parseHostAddress = (address: Address): Result<Endpoint> => {
   const range = ipaddr.parse(address.text).range();

@@ -68,6 +68,10 @@ export const prefixBits = ({ text, prefixLength }: Network): string =>
 /** Whether the network is everything: 0.0.0.0/0 or ::/0. */
 export const isDefaultRoute = (network: Network): boolean => network.prefixLength === 0;
 
+/** Whether all of its addresses are of IPv6 and hold on one link only (RFC 4291 §2.5.6). */
+export const isLinkLocal = (network: Network): boolean =>
+  network.family === "ipv6" && network.prefixLength >= 10 && enclosing(network, 10).text === "fe80::/10";
+
 const parsePrefixLength = (text: string, bits: number): number | undefined =>
   /^(?:0|[1-9]\d{0,2})$/.test(text) && Number(text) <= bits ? Number(text) : undefined;
 

@@ -1,7 +1,7 @@
 import { invalid, type Problem, quoted, type Result, valid } from "../failure.ts";
 import { type AddressFamily, parseAddress } from "../ipsec/address.ts";
 import { parseDuration } from "../ipsec/duration.ts";
-import { type Network, parseNetwork } from "../ipsec/network.ts";
+import { isLinkLocal, type Network, parseNetwork } from "../ipsec/network.ts";
 import { type Proposal, parseProposals } from "../ipsec/proposal.ts";
 import type { Protocol } from "../ipsec/proposal-rules.ts";
 import { type Secret, secret } from "../secret.ts";
@@ -75,8 +75,15 @@ export const parseNetworkItem = (text: string): Parsed<Network> => {
   const result = parseNetwork(text);
   if (!result.ok) return { ok: false, problems: [result.problem], warnings: [] };
   const { network, warning } = result.value;
+  // Those of IPv4, 169.254.0.0/16, are routed into tunnels all the same: clouds number the ends of theirs so.
+  if (isLinkLocal(network)) return { ok: false, problems: [refusedLinkLocal(text)], warnings: [] };
   return { ok: true, value: network, warnings: warning === undefined ? [] : [warning] };
 };
+
+const refusedLinkLocal = (text: string): Problem => ({
+  message: `${quoted(text)} is link-local: its addresses hold on one link only and are never routed (RFC 4291 §2.5.6)`,
+  hint: "use global or unique local addresses (RFC 4193), for example fd00:1::/48",
+});
 
 /** Name of a network interface: what the kernel takes (IFNAMSIZ) less what strongswan.conf would misread. */
 export const parseInterfaceName = (text: string): Parsed<string> =>

@@ -4,6 +4,7 @@ import { existsSync } from "node:fs";
 import process from "node:process";
 import { after, before, suite, test } from "node:test";
 import { conductScenario } from "./guest/conduct.ts";
+import { obtainLibreswan } from "./guest/libreswan-package.ts";
 import { marks } from "./guest/marks.ts";
 import { findScenarios } from "./guest/scenarios.ts";
 import { sharedGuests } from "./guest/shared-guests.ts";
@@ -16,9 +17,10 @@ after(() => guests.powerOff());
 
 suite("on a kernel of its own", { concurrency: true }, () => {
   for (const scenario of findScenarios("kernel"))
-    test(scenario.title, { concurrency: true }, (context) =>
-      guests.lend(scenario.ownBoot, (guest) => conductScenario(context, guest, scenario)),
-    );
+    test(scenario.title, { concurrency: true }, async (context) => {
+      if (scenario.withLibreswan) await obtainLibreswan();
+      await guests.lend(scenario.ownBoot, (guest) => conductScenario(context, guest, scenario));
+    });
 });
 
 test("there are scenarios, and nothing that they wrote is on the host", () => {

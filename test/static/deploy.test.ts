@@ -11,10 +11,15 @@ import { type Manifest, renderManifests } from "../support/kustomize.ts";
 import { repository } from "../support/repository.ts";
 
 const psk = "a-key-that-is-long-enough-for-a-test\n";
-const variants = ["base", "vti", "host-network"];
+const variants = ["base", "xfrm", "vti", "host-network"];
 
 /** Where `run` writes: connections, secrets, charon.conf, and what lives as long as its processes. */
 const writable = [...backends.stroke.directories, "/etc/strongswan.d", "/run"];
+
+const besides: Readonly<Record<string, readonly string[]>> = {
+  xfrm: ["/etc/swanctl"],
+  "host-network": ["/run/vnf-ipsec"],
+};
 
 test("what Kubernetes would get fits its schemas", async () => {
   for (const variant of variants) {
@@ -65,7 +70,7 @@ test("the gateway can write where it must, and nowhere else", async () => {
   for (const variant of variants) {
     const gateway = containersOf(await renderManifests(variant, psk)).find(({ name }) => name === "gateway");
     const mounts = gateway?.volumeMounts?.filter(({ readOnly }) => readOnly !== true) ?? [];
-    const expected = variant === "host-network" ? [...writable, "/run/vnf-ipsec"] : writable;
+    const expected = [...writable, ...(besides[variant] ?? [])];
     assert.deepEqual(mounts.map(({ mountPath }) => mountPath).toSorted(), expected.toSorted());
   }
 });

@@ -29,6 +29,18 @@ test("the pod of the base calls its peer, is live, carries a ping, and says good
     await peer.waitForOutput(/received DELETE for IKE_SA/);
   }));
 
+test("init of the variant xfrm makes the interface without privilege, and the gateway of the pod carries a ping over it", () =>
+  withPod(async ({ lab: { moon, sun }, node }) => {
+    await startPeer(sun);
+    await apply(node, "kubectl apply -k deploy/kubernetes/xfrm", moon.address);
+    await hasTunnel(node);
+    assert.equal((await moon.ping(sun.host, { count: 3 })).received, 3);
+    const [link] = JSON.parse(
+      await moon.run(["ip", "-json", "-statistics", "link", "show", "dev", "xfrm42"]),
+    );
+    assert.ok(link.stats64.rx.packets >= 3);
+  }));
+
 test("init of the variant vti makes the interface, and the gateway of the pod carries a ping over it", () =>
   withPod(async ({ lab: { moon, sun }, node }) => {
     await startPeer(sun, {

@@ -1,6 +1,7 @@
-import { mkdir, mkdtemp, readdir, rename, rm } from "node:fs/promises";
+import { mkdir, readdir } from "node:fs/promises";
 import { join } from "node:path";
 import { execa } from "execa";
+import { unpackPackages } from "./debian-packages.ts";
 
 /** An unpacked kernel package of Debian. */
 export type Kernel = {
@@ -39,20 +40,11 @@ const describeKernel = async (folder: string): Promise<Kernel> => {
 
 const downloadKernel = async (cache: string): Promise<Kernel> => {
   const name = await packageName();
-  const work = await mkdtemp(join(cache, "download-"));
-  try {
-    await execa("apt-get", ["download", name], { cwd: work });
-    const [archive] = await readdir(work);
-    if (archive === undefined) throw new Error(`apt-get download ${name} left no file`);
-    const unpacked = join(work, "unpacked");
-    await execa("dpkg", ["-x", join(work, archive), unpacked]);
+  const finish = async (unpacked: string): Promise<void> => {
     const { release } = await describeKernel(unpacked);
     await execa("depmod", ["--basedir", unpacked, release]);
-    await rename(unpacked, join(cache, name));
-    return await describeKernel(join(cache, name));
-  } finally {
-    await rm(work, { recursive: true });
-  }
+  };
+  return describeKernel(await unpackPackages({ packages: [name], cache, name, finish }));
 };
 
 /** `linux-image-cloud-amd64` is a name for the kernel of the day: it depends on the package that has it. */

@@ -11,6 +11,8 @@ export type Scenario = {
   /** Files named `*.boot.test.ts` get a guest of their own: nothing was loaded there before. */
   readonly ownBoot: boolean;
   readonly limitSeconds: number;
+  /** With the line `// with libreswan` in it, the peer of that make must have been obtained. */
+  readonly withLibreswan: boolean;
 };
 
 /**
@@ -27,13 +29,21 @@ export const findScenarios = (tier: "kernel" | "image"): readonly Scenario[] => 
     .sort((one, other) => Number(other.ownBoot) - Number(one.ownBoot));
 };
 
-const runsWithEither = (file: string): boolean =>
-  /^\/\/ with either backend$/m.test(readFileSync(file, "utf8"));
+const runsWithEither = (file: string): boolean => hasLine(file, "// with either backend");
+
+const hasLine = (file: string, line: string): boolean =>
+  readFileSync(file, "utf8").split("\n").includes(line);
 
 const describeScenario = (folder: string, name: string): Scenario => {
   const file = join(folder, name);
   const title = name.replace(/(\.boot)?\.test\.ts$/, "");
-  return { title, file, ownBoot: name.endsWith(".boot.test.ts"), limitSeconds: statedLimit(file) };
+  return {
+    title,
+    file,
+    ownBoot: name.endsWith(".boot.test.ts"),
+    limitSeconds: statedLimit(file),
+    withLibreswan: hasLine(file, "// with libreswan"),
+  };
 };
 
 /**

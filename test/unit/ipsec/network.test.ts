@@ -2,7 +2,13 @@ import assert from "node:assert/strict";
 import { BlockList } from "node:net";
 import { test } from "node:test";
 import fc from "fast-check";
-import { isDefaultRoute, type Network, overlaps, parseNetwork } from "../../../src/ipsec/network.ts";
+import {
+  isDefaultRoute,
+  isLinkLocal,
+  type Network,
+  overlaps,
+  parseNetwork,
+} from "../../../src/ipsec/network.ts";
 
 const network = (text: string): Network => {
   const result = parseNetwork(text);
@@ -74,4 +80,11 @@ test("networks overlap exactly when the one contains the other's address", () =>
 test("the default route is everything of a family", () => {
   assert.ok(isDefaultRoute(network("0.0.0.0/0")) && isDefaultRoute(network("::/0")));
   assert.ok(!isDefaultRoute(network("0.0.0.0/1")));
+});
+
+test("link-local is what is within fe80::/10, and nothing of IPv4", () => {
+  for (const text of ["fe80::/10", "fe80::/64", "fe80::1/128", "febf:ffff::/32"])
+    assert.ok(isLinkLocal(network(text)), text);
+  for (const text of ["fe00::/9", "fec0::/10", "::/0", "fd00::/8", "2001:db8::/32", "169.254.0.0/16"])
+    assert.ok(!isLinkLocal(network(text)), text);
 });

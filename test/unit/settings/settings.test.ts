@@ -119,14 +119,35 @@ const refused: readonly (readonly [VariableName, ...string[]])[] = [
     "fe80::1",
     "fe80::1%eth0",
   ],
-  ["IPSEC_REMOTEIP", "192.0.2.256", "vpn..example", "-vpn", "http://vpn", "255.255.255.255", "a b"],
+  [
+    "IPSEC_REMOTEIP",
+    "fe80::1",
+    "fe80::1%eth0",
+    "192.0.2.256",
+    "vpn..example",
+    "-vpn",
+    "http://vpn",
+    "255.255.255.255",
+    "a b",
+  ],
   ["IPSEC_LOCALID", "moon example", "@", "@#xyz", "keyid:", "a@b@c", 'CN="x', "CN=x, nonsense=y", "1.2.3"],
   ["IPSEC_REMOTEID", "moön", "x\ny", "a : b"],
-  ["IPSEC_LOCALNET", "10.1.0.0/33", "10.1.0.0/", "10.1/16", "net", "10.1.0.0/16,", ",", "10.1.0.0-10.2.0.0"],
+  [
+    "IPSEC_LOCALNET",
+    "fe80::/64",
+    "10.1.0.0/33",
+    "10.1.0.0/",
+    "10.1/16",
+    "net",
+    "10.1.0.0/16,",
+    ",",
+    "10.1.0.0-10.2.0.0",
+  ],
   [
     "IPSEC_REMOTENET",
     "10.2.0.0/016",
     "2001:db8::/129",
+    "10.2.0.0/16,fe80::1",
     Array.from({ length: 256 }, (_, n) => `10.2.${n}.0/24`).join(","),
   ],
   ["IPSEC_PSK", "0xabc", "0xzz", "0x", "0s", "0s!!!!", "0sQUJD=", "0sQ"],
@@ -140,11 +161,11 @@ const refused: readonly (readonly [VariableName, ...string[]])[] = [
   ["IPSEC_INTERFACES", "eth0,", "a/b", "eth 0", "sixteen-letters-", "eth0}", ".", "eth0#"],
   ["SET_ROUTE_DEFAULT_TABLE", "da"],
   ["IPSEC_VTI_KEY", "0", "0x0", "4294967296", "0x100000000", "-1", "1.5", "1e3", "042", " 4 2"],
-  ["IPSEC_VTI_STATICROUTES", "default", "10.0.0.0/33"],
+  ["IPSEC_VTI_STATICROUTES", "default", "fe80::/10", "10.0.0.0/33"],
   ["IPSEC_VTI_IPADDR_LOCAL", "169.254.10.1/33", "169.254.10.1/0", "x", "1.2.3.4/5/6", "1.2.3.4/"],
   ["IPSEC_VTI_IPADDR_PEER", "169.254.10.2/30", "peer"],
   ["IPSEC_XFRM_IF_ID", "0", "4294967296", "0x", "4 2", "%unique"],
-  ["IPSEC_XFRM_STATICROUTES", "default", "::/129"],
+  ["IPSEC_XFRM_STATICROUTES", "default", "fe80::/10", "::/129"],
   ["IPSEC_XFRM_IPADDR_LOCAL", "169.254.10.1/33", "169.254.10.1,169.254.10.5", "fd00::1,fd00::2", ","],
   ["IPSEC_XFRM_IPADDR_PEER", "169.254.10.2/30", "169.254.10.2,169.254.10.3", "peer"],
   ["IPSEC_MTU", "575", "9001", "0576", "0x5dc", "1400.5", "1e3", "none", "99999", "-1400"],
@@ -181,6 +202,28 @@ test("the refused value is shown, but for the key", () => {
   const { errors } = parse({ IPSEC_PSK: "0xcafegarbage" });
   assert.deepEqual(variablesOf(errors), ["IPSEC_PSK"]);
   assert.doesNotMatch(JSON.stringify(errors), /cafe|garbage/);
+});
+
+test("what is link-local in IPv6 is refused as such, as an end or as a network", () => {
+  const { errors } = parse({
+    IPSEC_LOCALIP: "fe80::1%eth0",
+    IPSEC_REMOTEIP: "fe80::2",
+    IPSEC_LOCALNET: "fe80::/64",
+    IPSEC_REMOTENET: "2001:db8:2::/64,fe80:1::/32",
+    IPSEC_VTI_KEY: "7",
+    IPSEC_VTI_STATICROUTES: "fe80::/10",
+  });
+  assert.deepEqual(variablesOf(errors), [
+    "IPSEC_LOCALIP",
+    "IPSEC_LOCALNET",
+    "IPSEC_REMOTEIP",
+    "IPSEC_REMOTENET",
+    "IPSEC_VTI_STATICROUTES",
+  ]);
+  for (const { message, hint } of errors) {
+    assert.match(message, /"fe80:.*" is (?:a )?link-local/);
+    assert.match(hint ?? "", /RFC 4193/);
+  }
 });
 
 test("everything wrong is told at once", () => {
