@@ -39,15 +39,21 @@ export const movePacketRules = async (
   }
 };
 
+/** Whether it is a failure when there can be none. */
+export const areDemanded = (gateway: Gateway): boolean => demandsOf(gateway).length > 0;
+
 const removal: Argv = ["nft", "delete", "table", "inet", packetTable];
 
 const isRemoval = (argv: Argv): boolean => JSON.stringify(argv) === JSON.stringify(removal);
 
-const complain = ({ message, exitCode }: Failure, { packetRules }: Gateway, { log }: Effects): void => {
-  const demanded = [
-    ...(packetRules.some(({ segments }) => segments?.isDemanded) ? ["IPSEC_MSS"] : []),
-    ...(packetRules.some(({ keepsSource }) => keepsSource) ? ["IPSEC_NAT_EXEMPT"] : []),
-  ];
+/** The variables by which somebody asked for rules. */
+const demandsOf = ({ packetRules }: Gateway): readonly string[] => [
+  ...(packetRules.some(({ segments }) => segments?.isDemanded) ? ["IPSEC_MSS"] : []),
+  ...(packetRules.some(({ keepsSource }) => keepsSource) ? ["IPSEC_NAT_EXEMPT"] : []),
+];
+
+const complain = ({ message, exitCode }: Failure, gateway: Gateway, { log }: Effects): void => {
+  const demanded = demandsOf(gateway);
   const remedy = /ENOENT|command not found/i.test(message)
     ? "install nftables"
     : "load the kernel's modules nf_tables and nft_chain_nat on the host";
