@@ -54,9 +54,7 @@ const demandsOf = ({ packetRules }: Gateway): readonly string[] => [
 
 const complain = ({ message, exitCode }: Failure, gateway: Gateway, { log }: Effects): void => {
   const demanded = demandsOf(gateway);
-  const remedy = /ENOENT|command not found/i.test(message)
-    ? "install nftables"
-    : "load the kernel's modules nf_tables and nft_chain_nat on the host";
+  const remedy = remedyFor(message);
   if (demanded.length === 0) {
     log.warn(
       {
@@ -72,6 +70,12 @@ const complain = ({ message, exitCode }: Failure, gateway: Gateway, { log }: Eff
   const variable = demanded.join(", ");
   const hint = `${remedy}, or do without: ${demanded.map((name) => without[name]).join(", ")}`;
   throw new Failure([{ variable, message: `${variable}: ${message}`, hint }], exitCode);
+};
+
+const remedyFor = (reason: string): string => {
+  if (/ENOENT|command not found/i.test(reason)) return "install nftables";
+  if (/not permitted|permission/i.test(reason)) return "run with the capability NET_ADMIN, or --privileged";
+  return "load the kernel's modules nf_tables and nft_chain_nat on the host";
 };
 
 const without: Readonly<Record<string, string>> = {
