@@ -61,7 +61,8 @@ install_packages() {
 		quietly without_daemons as_root apt_get install --yes --no-install-recommends "${missing[@]}" || return
 	fi
 	if [[ " $* " == *" base "* ]]; then
-		extend_profile usr.lib.ipsec.charon '/etc/ipsec.secrets.d/** r,' '/etc/ipsec.secrets.de/** r,' '/etc/peer/** r,'
+		extend_profile usr.lib.ipsec.charon '/etc/ipsec.secrets.d/** r,' '/etc/ipsec.secrets.de/** r,' \
+			'/etc/ipsec.config.d/** r,' '/etc/vnf-ipsec/** r,' '/etc/peer/** r,'
 		extend_profile usr.sbin.swanctl '/etc/peer/** r,'
 	fi
 }

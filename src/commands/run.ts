@@ -19,7 +19,7 @@ import {
   requireVirtualInterfaces,
 } from "../host/keep-virtual-interfaces.ts";
 import { removeKernelLeftovers } from "../host/kernel-leftovers.ts";
-import { movePacketRules } from "../host/packet-rules.ts";
+import { areDemanded, movePacketRules } from "../host/packet-rules.ts";
 import { childEnvironment, createRunProgram } from "../host/run-program.ts";
 import { watchFiles } from "../host/watch-files.ts";
 import { createDiagnostician } from "../observe/diagnostician.ts";
@@ -124,10 +124,7 @@ const runGateway = async (
   scope.defer(server.close);
 
   // Before anything of a predecessor is taken out of the kernel, and until after everything of ours is.
-  await bothOf(
-    moveDiscardPolicies(dataplane, plan.gateway, effects),
-    movePacketRules(dataplane, plan.gateway, effects),
-  );
+  await moveDiscardPolicies(dataplane, plan.gateway, effects);
   const removeLeftovers = () => removeKernelLeftovers(running.plan.gateway, { runProgram, log });
   if (hadPredecessor) await removeLeftovers();
   scope.defer(files.restore);
@@ -146,6 +143,12 @@ const runGateway = async (
     scope.defer(keeper.stop);
   };
   keepInterfaces();
+
+  // Beside the start of charon, which takes longer; but who counts on them is not to have a tunnel without.
+  const packetRules = movePacketRules(dataplane, plan.gateway, effects);
+  // What is still being made could not be taken back.
+  scope.defer(async () => void (await Promise.allSettled([packetRules])));
+  if (areDemanded(plan.gateway)) await packetRules;
 
   const watch = watchFiles({
     files: () => (running.plan.settings.gateway.IPSEC_WATCH ? running.files : undefined),
@@ -169,6 +172,7 @@ const runGateway = async (
       record: claim.record,
     }),
     load: async (charon) => {
+      await packetRules;
       const { gateway, manual, backend } = running.plan;
       const wanted = { connections: gateway.connections, isMounted: manual };
       await loadEverything(charon, wanted, { backend, runProgram, log });
@@ -195,11 +199,4 @@ const runGateway = async (
     lastWords: lines.last,
     afterKill: removeLeftovers,
   });
-};
-
-/** Waits for both, also where one of them fails: what the other still does could not be taken back otherwise. */
-const bothOf = async (one: Promise<void>, other: Promise<void>): Promise<void> => {
-  await Promise.allSettled([one, other]);
-  await one;
-  await other;
 };

@@ -39,18 +39,22 @@ export const movePacketRules = async (
   }
 };
 
+/** Whether it is a failure when there can be none. */
+export const areDemanded = (gateway: Gateway): boolean => demandsOf(gateway).length > 0;
+
 const removal: Argv = ["nft", "delete", "table", "inet", packetTable];
 
 const isRemoval = (argv: Argv): boolean => JSON.stringify(argv) === JSON.stringify(removal);
 
-const complain = ({ message, exitCode }: Failure, { packetRules }: Gateway, { log }: Effects): void => {
-  const demanded = [
-    ...(packetRules.some(({ segments }) => segments?.isDemanded) ? ["IPSEC_MSS"] : []),
-    ...(packetRules.some(({ keepsSource }) => keepsSource) ? ["IPSEC_NAT_EXEMPT"] : []),
-  ];
-  const remedy = /ENOENT|command not found/i.test(message)
-    ? "install nftables"
-    : "load the kernel's modules nf_tables and nft_chain_nat on the host";
+/** The variables by which somebody asked for rules. */
+const demandsOf = ({ packetRules }: Gateway): readonly string[] => [
+  ...(packetRules.some(({ segments }) => segments?.isDemanded) ? ["IPSEC_MSS"] : []),
+  ...(packetRules.some(({ keepsSource }) => keepsSource) ? ["IPSEC_NAT_EXEMPT"] : []),
+];
+
+const complain = ({ message, exitCode }: Failure, gateway: Gateway, { log }: Effects): void => {
+  const demanded = demandsOf(gateway);
+  const remedy = remedyFor(message);
   if (demanded.length === 0) {
     log.warn(
       {
@@ -66,6 +70,12 @@ const complain = ({ message, exitCode }: Failure, { packetRules }: Gateway, { lo
   const variable = demanded.join(", ");
   const hint = `${remedy}, or do without: ${demanded.map((name) => without[name]).join(", ")}`;
   throw new Failure([{ variable, message: `${variable}: ${message}`, hint }], exitCode);
+};
+
+const remedyFor = (reason: string): string => {
+  if (/ENOENT|command not found/i.test(reason)) return "install nftables";
+  if (/not permitted|permission/i.test(reason)) return "run with the capability NET_ADMIN, or --privileged";
+  return "load the kernel's modules nf_tables and nft_chain_nat on the host";
 };
 
 const without: Readonly<Record<string, string>> = {

@@ -50,8 +50,12 @@ test("translated packets reach the tunnel with their own source when they are ex
   const before = await moon.snapshot();
   const gateway = await startGateway(lab, {});
   assert.equal((await moon.ping(sun.host)).received, 0);
+  const { verdict, hint } = await judgedByDoctor(lab);
+  assert.equal(verdict, "failure");
+  assert.match(hint ?? "", /^set IPSEC_NAT_EXEMPT=yes, or: /);
   await setVariables(lab, { IPSEC_NAT_EXEMPT: "yes" });
   await reload(gateway);
+  assert.equal((await judgedByDoctor(lab)).verdict, "ok");
   const seen = await sun.capture("icmp", { device: "ipsec0" });
   const pings = moon.continuousPing(sun.host);
   await pings.waitForAnswer();
@@ -95,6 +99,15 @@ const sizeSeen = async ({ moon, sun }: Lab): Promise<number> => {
   const packet = await seen.waitForPacket(/mss \d+/);
   await seen.stop();
   return Number(/mss (\d+)/.exec(packet)?.[1]);
+};
+
+const judgedByDoctor = async ({ moon }: Lab) => {
+  const doctor = moon.gateway({ ENVFILE: envFile }, { args: ["doctor", "--json"] });
+  await doctor.exited;
+  const { results } = JSON.parse(doctor.stdout()) as {
+    readonly results: readonly { readonly name: string; readonly verdict: string; readonly hint?: string }[];
+  };
+  return results.find(({ name }) => name === "address-translation") ?? assert.fail(doctor.output());
 };
 
 /** Nobody listens; the SYN is all that matters. */

@@ -182,6 +182,10 @@ test("a kernel that refuses, or a missing nft, is a warning with its remedy wher
       },
       /^load the kernel's modules .*, or set IPSEC_MSS=off$/,
     ],
+    [
+      { exitCode: 1, stderr: "netlink: Error: cache initialization failed: Operation not permitted" },
+      /^run with the capability NET_ADMIN, .*, or set IPSEC_MSS=off$/,
+    ],
   ] as const) {
     const { effects, records, left } = await openHost(refusal);
     await movePacketRules("kernel", gatewayOf({}), effects);
