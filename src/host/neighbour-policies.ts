@@ -17,15 +17,16 @@ export const planNeighbourPolicies = (
   if (!peer.ok || !overlaps(peer.value.network, peers)) return [];
   const why = `let ${local.text} and ${peers.text} find each other on one link`;
   return [
-    ["src", local.text, "dst", peers.text, "dir", "out"] as const,
-    ["src", peers.text, "dst", local.text, "dir", "in"] as const,
-  ].flatMap((pair): readonly Step[] => {
-    const precedence = ["priority", String(priorityOfTrap(local, peers))];
+    { direction: "out", source: local, destination: peers },
+    { direction: "in", source: peers, destination: local },
+  ].flatMap(({ direction, source, destination }): readonly Step[] => {
+    const selector = ["src", source.text, "dst", destination.text, "proto", "ipv6-icmp"];
+    const rest = ["dir", direction, "action", "allow", "priority", String(priorityOfTrap(local, peers))];
     const argv = (type: string): Argv => [
-      ...(["ip", "xfrm", "policy", "update", ...pair, "proto", "ipv6-icmp", "type", type] as const),
-      ...["action", "allow", ...precedence],
+      ...(["ip", "xfrm", "policy", "update"] as const),
+      ...[...selector, "type", type, ...rest],
     ];
-    const undo: Argv = ["ip", "xfrm", "policy", "deleteall", ...pair, "proto", "ipv6-icmp", ...precedence];
+    const undo: Argv = ["ip", "xfrm", "policy", "deleteall", ...selector, ...rest];
     return [
       { why, argv: argv(solicitation), undo },
       { why, argv: argv(advertisement) },

@@ -56,22 +56,19 @@ test("a peer of IPv6 that is in its own networks may be looked for, and look for
     IPSEC_REMOTENET: "2001:db8::2,2001:db8:2::/64",
   });
   const allowed = planDiscardPolicies("kernel", gateway).filter(({ argv }) => argv.includes("allow"));
-  const [out, back] = [
-    "2001:db8::1/128 dst 2001:db8::2/128 dir out",
-    "2001:db8::2/128 dst 2001:db8::1/128 dir in",
+  const ways = [
+    ["src 2001:db8::1/128 dst 2001:db8::2/128 proto ipv6-icmp", "dir out action allow priority 268928"],
+    ["src 2001:db8::2/128 dst 2001:db8::1/128 proto ipv6-icmp", "dir in action allow priority 268928"],
   ];
   assert.deepEqual(
     allowed.map(({ argv }) => pasteable(argv)),
-    [out, back].flatMap((pair) =>
-      ["135", "136"].map(
-        (type) =>
-          `ip xfrm policy update src ${pair} proto ipv6-icmp type ${type} action allow priority 268928`,
-      ),
+    ways.flatMap(([selector, rest]) =>
+      ["135", "136"].map((type) => `ip xfrm policy update ${selector} type ${type} ${rest}`),
     ),
   );
   assert.deepEqual(
     allowed.flatMap(({ undo }) => (undo === undefined ? [] : [pasteable(undo)])),
-    [out, back].map((pair) => `ip xfrm policy deleteall src ${pair} proto ipv6-icmp priority 268928`),
+    ways.map(([selector, rest]) => `ip xfrm policy deleteall ${selector} ${rest}`),
   );
 });
 
@@ -124,8 +121,8 @@ test("with many networks, those that may look for each other are taken back by t
   await undoEverything(effects);
   assert.deepEqual(ran.sort(), [
     "ip xfrm policy deleteall dir out action block priority 4294967294",
-    "ip xfrm policy deleteall src 2001:db8:1::/64 dst 2001:db8:2:7::/64 dir out proto ipv6-icmp priority 334464",
-    "ip xfrm policy deleteall src 2001:db8:2:7::/64 dst 2001:db8:1::/64 dir in proto ipv6-icmp priority 334464",
+    "ip xfrm policy deleteall src 2001:db8:1::/64 dst 2001:db8:2:7::/64 proto ipv6-icmp dir out action allow priority 334464",
+    "ip xfrm policy deleteall src 2001:db8:2:7::/64 dst 2001:db8:1::/64 proto ipv6-icmp dir in action allow priority 334464",
   ]);
   assert.deepEqual(effects.journal.entries(), []);
 });
