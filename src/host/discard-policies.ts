@@ -1,6 +1,8 @@
 import type { Dataplane } from "../gateway/dataplane.ts";
 import type { Gateway } from "../gateway/gateway.ts";
+import type { Network } from "../ipsec/network.ts";
 import { applySteps, type Effects, undo, undoAll } from "./apply.ts";
+import { planNeighbourPolicies } from "./neighbour-policies.ts";
 import { type Argv, pasteable, type Step } from "./step.ts";
 
 /**
@@ -40,7 +42,7 @@ export const undoAllButDiscarding = (effects: Effects): Promise<void> =>
 /** Takes back everything in the journal, the last change first, and so what keeps packets from leaving in clear at the very end. */
 export const undoEverything = async (effects: Effects): Promise<void> => {
   await undoAllButDiscarding(effects);
-  const deletions = effects.journal.entries();
+  const deletions = effects.journal.entries().filter((argv) => argv.includes("block"));
   if (deletions.length > deletedOneByOne) {
     // No batch goes on after a deletion, but one without networks takes them all.
     await undo([[...deletion, ...discard]], effects);
@@ -59,25 +61,30 @@ export const undoEverything = async (effects: Effects): Promise<void> => {
 export const planDiscardPolicies = (dataplane: Dataplane, gateway: Gateway): readonly Step[] => {
   // ESP in user space takes its packets by routes, after they have passed the kernel's policies.
   if (dataplane === "userspace") return [];
-  const pairs = gateway.connections.flatMap(({ children }) =>
-    children
+  return gateway.connections.flatMap((connection) =>
+    connection.children
       .filter(({ mark, interfaceId }) => mark === undefined && interfaceId === undefined)
       .flatMap(({ localNetworks, remoteNetworks }) =>
         localNetworks.flatMap((local) =>
           remoteNetworks
             .filter(({ family }) => family === local.family)
-            .map((remote) => ["src", local.text, "dst", remote.text] as const),
+            .flatMap((remote) => [
+              ...discardBetween(local, remote),
+              ...planNeighbourPolicies(connection, local, remote),
+            ]),
         ),
       ),
   );
-  return pairs.flatMap((pair) => {
-    const why = `discard what would go from ${pair[1]} to ${pair[3]} in clear`;
-    const argv = (mark: string): Argv => [...update, ...pair, ...discard, "mark", mark, "mask", "1"];
-    return [
-      { why, argv: argv("0"), undo: [...deletion, ...pair, ...discard] },
-      { why, argv: argv("1") },
-    ];
-  });
+};
+
+const discardBetween = (local: Network, remote: Network): readonly Step[] => {
+  const pair = ["src", local.text, "dst", remote.text] as const;
+  const why = `discard what would go from ${local.text} to ${remote.text} in clear`;
+  const argv = (mark: string): Argv => [...update, ...pair, ...discard, "mark", mark, "mask", "1"];
+  return [
+    { why, argv: argv("0"), undo: [...deletion, ...pair, ...discard] },
+    { why, argv: argv("1") },
+  ];
 };
 
 /** Like `add`, but content with what is there already. */

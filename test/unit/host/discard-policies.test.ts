@@ -48,6 +48,30 @@ test("each pair of networks of one family is discarded, with and without the low
   );
 });
 
+test("a peer of IPv6 that is in its own networks may be looked for, and look for us, until there is a tunnel", () => {
+  const gateway = gatewayOf({
+    IPSEC_LOCALIP: "2001:db8::1",
+    IPSEC_REMOTEIP: "2001:db8::2",
+    IPSEC_LOCALNET: "2001:db8::1",
+    IPSEC_REMOTENET: "2001:db8::2,2001:db8:2::/64",
+  });
+  const allowed = planDiscardPolicies("kernel", gateway).filter(({ argv }) => argv.includes("allow"));
+  const ways = [
+    ["src 2001:db8::1/128 dst 2001:db8::2/128 proto ipv6-icmp", "dir out action allow priority 268928"],
+    ["src 2001:db8::2/128 dst 2001:db8::1/128 proto ipv6-icmp", "dir in action allow priority 268928"],
+  ];
+  assert.deepEqual(
+    allowed.map(({ argv }) => pasteable(argv)),
+    ways.flatMap(([selector, rest]) =>
+      ["135", "136"].map((type) => `ip xfrm policy update ${selector} type ${type} ${rest}`),
+    ),
+  );
+  assert.deepEqual(
+    allowed.flatMap(({ undo }) => (undo === undefined ? [] : [pasteable(undo)])),
+    ways.map(([selector, rest]) => `ip xfrm policy deleteall ${selector} ${rest}`),
+  );
+});
+
 test("with ESP in user space, a virtual interface or a manual configuration there is nothing to discard", () => {
   assert.deepEqual(planDiscardPolicies("userspace", gatewayOf()), []);
   assert.deepEqual(planned(gatewayOf({ IPSEC_VTI_KEY: "42" })), []);
@@ -79,6 +103,26 @@ test("of many networks a single deletion takes everything back at the end, after
   assert.deepEqual(ran, [
     "ip route del 10.2.0.0/16",
     "ip xfrm policy deleteall dir out action block priority 4294967294",
+  ]);
+  assert.deepEqual(effects.journal.entries(), []);
+});
+
+test("with many networks, those that may look for each other are taken back by themselves", async () => {
+  const { effects, ran } = await recordPrograms();
+  const networks = Array.from({ length: 20 }, (_, index) => `2001:db8:2:${index}::/64`);
+  const gateway = gatewayOf({
+    IPSEC_LOCALIP: "2001:db8:1::1",
+    IPSEC_REMOTEIP: "2001:db8:2:7::1",
+    IPSEC_LOCALNET: "2001:db8:1::/64",
+    IPSEC_REMOTENET: networks.join(","),
+  });
+  await moveDiscardPolicies("kernel", gateway, effects);
+  ran.splice(0);
+  await undoEverything(effects);
+  assert.deepEqual(ran.sort(), [
+    "ip xfrm policy deleteall dir out action block priority 4294967294",
+    "ip xfrm policy deleteall src 2001:db8:1::/64 dst 2001:db8:2:7::/64 proto ipv6-icmp dir out action allow priority 334464",
+    "ip xfrm policy deleteall src 2001:db8:2:7::/64 dst 2001:db8:1::/64 proto ipv6-icmp dir in action allow priority 334464",
   ]);
   assert.deepEqual(effects.journal.entries(), []);
 });
