@@ -14,15 +14,17 @@ PATH=$PATH:/usr/local/sbin:/usr/sbin:/sbin
 packages_base=(
 	strongswan strongswan-swanctl strongswan-pki
 	libstrongswan-standard-plugins libstrongswan-extra-plugins libcharon-extra-plugins
-	iproute2 iputils-ping kmod libcap2-bin nftables procps tcpdump
+	iproute2 iputils-ping kmod libcap2-bin nftables openssl procps tcpdump
 	bash coreutils findutils mount util-linux
 )
 # shellcheck disable=SC2034
 packages_static=(shellcheck shfmt)
+# shellcheck disable=SC2034 # makes certificates
+packages_unit=(openssl)
 # shellcheck disable=SC2034 # reads the metrics as Prometheus does
 packages_tunnel=(python3-prometheus-client)
 # shellcheck disable=SC2034
-packages_kernel=(busybox-static cpio findutils kmod mount qemu-system-common)
+packages_kernel=(busybox-static cpio findutils iptables kmod mount qemu-system-common)
 case $(uname -m) in
 aarch64) packages_kernel+=(qemu-system-arm) ;;
 *) packages_kernel+=(qemu-system-x86) ;;

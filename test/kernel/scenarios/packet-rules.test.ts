@@ -1,6 +1,5 @@
 // limit: 300 seconds
 import assert from "node:assert/strict";
-import { existsSync } from "node:fs";
 import process from "node:process";
 import { test } from "node:test";
 import { linesOf } from "../../support/environment-file.ts";
@@ -105,7 +104,7 @@ table inet swallow {
 }
 `;
 
-/** How a rule is made that masquerades whatever leaves by eth0, and how it is removed, by each program that is there. */
+/** How a rule is made that masquerades whatever leaves by eth0, and how it is removed, by each program for it. */
 const translators: readonly (readonly [add: Argv, remove: Argv])[] = [
   [
     [
@@ -114,7 +113,7 @@ const translators: readonly (readonly [add: Argv, remove: Argv])[] = [
     ],
     ["nft", "delete", "table", "ip", "others"],
   ],
-  ...["/usr/sbin/iptables-nft", "/usr/sbin/iptables-legacy"].filter(existsSync).map((program) => {
+  ...["iptables-nft", "iptables-legacy"].map((program) => {
     const rule = (verb: string): Argv => [
       ...([program, "-t", "nat", verb, "POSTROUTING", "-o", "eth0", "-j", "MASQUERADE"] as const),
     ];
