@@ -12,7 +12,7 @@ export type FailureMessage = Partial<Pick<Cause, "severity" | "variables" | "mea
   readonly vague?: true;
   /** A failure only if this follows in the same IKE SA: until then charon may find another way. */
   readonly onlyBefore?: RegExp;
-  /** A failure from this number of retransmissions on; charon's default timing makes 3 of them 24 seconds. */
+  /** A failure from this number of retransmissions on; the third is sent after 1.6 seconds with the timing that we render. */
   readonly fromRetransmission?: number;
   /** Whom a line outside any IKE SA concerns: whoever sent the last packet, or the connection being loaded. */
   readonly concerns?: "sender" | "loaded";
