@@ -12,6 +12,7 @@ export const accelerators = async (qemu: string): Promise<readonly (readonly str
 
 export const machineType = process.arch === "arm64" ? "virt" : "q35";
 
-const kvm = ["-accel", "kvm", "-cpu", "host"];
+const kvm = ["-accel", "kvm", "-cpu", "host", "-smp", "2"];
 
-const emulation = ["-accel", "tcg,thread=multi", "-cpu", "max"];
+/** One processor: among several each atomic operation takes longer to emulate, and programs half as long again. */
+const emulation = ["-accel", "tcg,thread=single", "-cpu", "max", "-smp", "1"];

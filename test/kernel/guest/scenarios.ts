@@ -17,7 +17,7 @@ export type Scenario = {
 
 /**
  * Those of a tier, in `test/<tier>/scenarios`; with a backend that is named, those that run with either. Who has a boot of
- * its own comes first: the last of their guests then serves all others.
+ * its own comes first: the last of their guests then serves all others, those first that may take longest.
  */
 export const findScenarios = (tier: "kernel" | "image"): readonly Scenario[] => {
   const folder = join(repository, "test", tier, "scenarios");
@@ -26,7 +26,9 @@ export const findScenarios = (tier: "kernel" | "image"): readonly Scenario[] => 
     .sort()
     .map((name) => describeScenario(folder, name))
     .filter(({ file }) => !process.env["VNF_IPSEC_TEST_BACKEND"] || runsWithEither(file))
-    .sort((one, other) => Number(other.ownBoot) - Number(one.ownBoot));
+    .sort(
+      (one, other) => Number(other.ownBoot) - Number(one.ownBoot) || other.limitSeconds - one.limitSeconds,
+    );
 };
 
 const runsWithEither = (file: string): boolean => hasLine(file, "// with either backend");

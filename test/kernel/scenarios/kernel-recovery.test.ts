@@ -18,7 +18,7 @@ process.env.VNF_IPSEC_COMMAND = "node dist/vnf-ipsec";
  * How often each fault happens: rounds of so many deaths of charon, of the supervisor alone, and of both. Of several
  * deaths within a minute only the first is followed at once, and ten are too many, so each round has a new gateway.
  */
-const rounds = attempts({ usual: 1, full: 10 });
+const rounds = attempts({ usual: 1, full: 5 });
 const perRound = attempts({ usual: 1, full: 5 });
 
 suite("whatever dies, traffic comes again, nothing leaves in clear, and the stop leaves only what others made", {
