@@ -5,10 +5,13 @@ import type { Given } from "../settings/environment.ts";
 /** What was read of each path that was tried: a copy of its content, or undefined where that was not possible. */
 export type FilesRead = ReadonlyMap<string, Buffer | undefined>;
 
+/** How the error shows the path, and what is to be done; without it, the whole path. */
+export type Unread = { readonly shown: string; readonly hint: string };
+
 /** Reads the files that the environment names, and keeps account of them and of what is wrong. */
 export type FileReader = {
   /** Undefined, with an error kept, when it cannot be read. `label` is what names it, for people. */
-  readonly read: (label: string, path: string, named?: Given) => Buffer | undefined;
+  readonly read: (label: string, path: string, named?: Given, unread?: Unread) => Buffer | undefined;
   /** `named` is what is wrong; where it stands is kept with the problem. */
   readonly complain: (problem: Problem & { readonly named?: Given | undefined }) => void;
   readonly errors: Problem[];
@@ -25,7 +28,7 @@ export const createFileReader = (): FileReader => {
     errors.push(named?.place === undefined ? problem : { ...problem, place: named.place });
   };
   return {
-    read: (label, path, named) => {
+    read: (label, path, named, unread) => {
       files.set(path, undefined);
       try {
         const content = readBounded(path);
@@ -36,8 +39,8 @@ export const createFileReader = (): FileReader => {
         const reason = (error as NodeJS.ErrnoException).code ?? (error as Error).message;
         complain({
           variable: label,
-          message: `${label}=${quoted(path)} cannot be read: ${reason}`,
-          hint: "check the path, its permissions, and that it is mounted into the container",
+          message: `${unread?.shown ?? `${label}=${quoted(path)}`} cannot be read: ${reason}`,
+          hint: unread?.hint ?? "check the path, its permissions, and that it is mounted into the container",
           named,
         });
         return undefined;

@@ -1,6 +1,7 @@
+import { existsSync } from "node:fs";
 import { type Given, labelOf, unwrapped } from "../settings/environment.ts";
 import { valueFileNames } from "../settings/variables.ts";
-import type { FileReader } from "./file-reader.ts";
+import type { FileReader, Unread } from "./file-reader.ts";
 
 /** Puts the content of each secret's file that `given` names into `environment`. Both forms in `given` are an error. */
 export const readSecretFiles = (
@@ -23,7 +24,8 @@ export const readSecretFiles = (
     }
     const path = pathIn(file);
     if (path === undefined) continue;
-    const content = reader.read(labelOf(file, fileName), path, file);
+    const label = labelOf(file, fileName);
+    const content = reader.read(label, path, file, isPath(path) ? undefined : notShown(label, name));
     environment.set(name, {
       ...file,
       text: "",
@@ -32,6 +34,18 @@ export const readSecretFiles = (
     });
   }
 };
+
+/** A secret may begin with a slash too, as one in sixty-four of base64 does, but hardly with a folder that is there. */
+const isPath = (text: string): boolean => {
+  const [folder] = /^(?:\.{1,2}\/|\/[^/]+\/)/.exec(text) ?? [];
+  return folder !== undefined && !text.includes("\n") && existsSync(folder);
+};
+
+/** What is no path may be the secret itself, given in the wrong variable. */
+const notShown = (label: string, name: string): Unread => ({
+  shown: `the file of ${label}`,
+  hint: `give the whole path of a file that is mounted into the container; what it is now is not shown, since it may be the secret itself, which belongs into ${name}`,
+});
 
 /** Quotes around a path are taken off here too; the settings warn of them. */
 export const pathIn = (given: Given | undefined): string | undefined => {

@@ -44,7 +44,10 @@ export const hostileEnvironment = ({ credentials = [] }: HostileRequest = {}): f
       certified: fc.constantFrom(undefined, ...credentials),
       place: fc.oneof(
         { weight: 6, arbitrary: fc.constant("environment" as const) },
-        { weight: 2, arbitrary: fc.constantFrom("file", "envFile", "misspelt", "both", "nowhere") },
+        {
+          weight: 2,
+          arbitrary: fc.constantFrom("file", "envFile", "misspelt", "misplaced", "both", "nowhere"),
+        },
       ),
       junk: fc.uint8Array({ maxLength: 200 }),
       envFileLines: fc.array(fc.oneof(assignmentLine, nasty, fc.string({ unit: "binary", maxLength: 40 })), {
@@ -65,6 +68,7 @@ export const hostileEnvironment = ({ credentials = [] }: HostileRequest = {}): f
       const key = drawn.secret(drawn.canary);
       if (drawn.place === "environment" || drawn.place === "both") environment["IPSEC_PSK"] = key;
       if (drawn.place === "misspelt") environment["IPSEC_PSKK"] = key;
+      if (drawn.place === "misplaced") environment["IPSEC_PSK_FILE"] = key;
       const pskFile = Buffer.concat([drawn.junk, Buffer.from(key), drawn.junk]);
       if (drawn.place === "file" || drawn.place === "both") environment["IPSEC_PSK_FILE"] = fileMark;
       const hasEnvFile = drawn.place === "envFile" || drawn.withEnvFile === 0;

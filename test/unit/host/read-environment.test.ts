@@ -110,6 +110,24 @@ test("a key's file that is empty or missing is told once, by its name", async ()
   );
 });
 
+test("what names no file is not shown where it may be the secret itself", async () => {
+  using pki = createPki();
+  const { privateKey } = pki.root("/CN=moon").issue({ subject: "/CN=moon", kind: "ed25519" });
+  for (const misplaced of ["the key of both sites", "/k3Jx+/0q/Yw==", privateKey]) {
+    const { problems } = await failureOf({
+      ...withoutKey,
+      IPSEC_PSK_FILE: misplaced,
+      IPSEC_PRIVATE_KEY_FILE: misplaced,
+    });
+    const said = JSON.stringify(problems);
+    assert.match(said, /the file of IPSEC_PSK_FILE cannot be read: /);
+    assert.match(said, /which belongs into IPSEC_PRIVATE_KEY"/);
+    for (const line of misplaced.trim().split("\n")) assert.ok(!said.includes(line), said);
+  }
+  const { message } = await failureOf({ ...withoutKey, IPSEC_PSK_FILE: "/usr/nonexistent/key" });
+  assert.match(message, /IPSEC_PSK_FILE="\/usr\/nonexistent\/key" cannot be read: ENOENT/);
+});
+
 test("a key and a key's file together are refused", async () => {
   const { problems, exitCode } = await failureOf({ ...minimal, IPSEC_PSK_FILE: file("x") });
   assert.equal(exitCode, exitCodes.configuration);
