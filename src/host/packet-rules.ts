@@ -14,7 +14,7 @@ export const planPacketRules = (dataplane: Dataplane, { packetRules }: Gateway):
 
 /**
  * Has the kernel treat packets as the gateway says, and no longer as a former one did; `present` is the one whose rules
- * are surely there. Where the kernel cannot, or nft is missing, that is a warning, unless somebody counts on it.
+ * were made, which are made again if somebody has flushed them. Where the kernel cannot, or nft is missing, that is a warning, unless somebody counts on it.
  */
 export const movePacketRules = async (
   dataplane: Dataplane,
@@ -23,7 +23,8 @@ export const movePacketRules = async (
   present?: Gateway,
 ): Promise<void> => {
   const steps = planPacketRules(dataplane, gateway);
-  if (present !== undefined && steps[0]?.input === planPacketRules(dataplane, present)[0]?.input) return;
+  const isSame = present !== undefined && steps[0]?.input === planPacketRules(dataplane, present)[0]?.input;
+  if (isSame && (steps.length === 0 || (await isThere(effects)))) return;
   const areThere = effects.journal.entries().some(isRemoval);
   if (steps.length === 0) {
     if (areThere) await undo([removal], effects);
@@ -41,6 +42,9 @@ export const movePacketRules = async (
 
 /** Whether it is a failure when there can be none. */
 export const areDemanded = (gateway: Gateway): boolean => demandsOf(gateway).length > 0;
+
+const isThere = async ({ runProgram }: Effects): Promise<boolean> =>
+  (await runProgram(["nft", "list", "table", "inet", packetTable])).exitCode === 0;
 
 const removal: Argv = ["nft", "delete", "table", "inet", packetTable];
 

@@ -24,7 +24,7 @@ test("nft takes the table of any rules, in the place of any other", async () => 
   );
 });
 
-test("TCP hears of the size that fits, a reload of another in the place of it, and after the stop nothing is left", async () => {
+test("TCP hears of the size that fits, after a reload of another, also if others have flushed it; after the stop nothing is left", async () => {
   await using lab = await createLab();
   const { moon, sun } = lab;
   await sun.peer({ connections: [{ psk }] });
@@ -33,6 +33,9 @@ test("TCP hears of the size that fits, a reload of another in the place of it, a
   // As strongSwan's device for ESP in user space takes it.
   assert.equal(await sizeSeen(lab), 1360);
   await setVariables(lab, { IPSEC_MSS: "1200" });
+  await reload(gateway);
+  assert.equal(await sizeSeen(lab), 1200);
+  await moon.run(["nft", "flush", "ruleset"]);
   await reload(gateway);
   assert.equal(await sizeSeen(lab), 1200);
   await setVariables(lab, { IPSEC_MSS: "off" });
