@@ -43,7 +43,8 @@ export const readCertificate = (bytes: Uint8Array): Certificate => {
     notBefore,
     notAfter,
     isAuthority: certificate.ca,
-    isSelfSigned: certificate.checkIssued(certificate) && certificate.verify(publicKey),
+    // Not checkIssued(): for that its key must be for certificates, too.
+    isSelfSigned: certificate.issuer === certificate.subject && certificate.verify(publicKey),
     maySign: fields.maySign,
     publicKey,
     fingerprint: createHash("sha256").update(certificate.raw).digest("hex"),

@@ -14,11 +14,14 @@ export const parseCertificates = (bytes: Uint8Array): Certificates => {
   const blocks = text.match(/-----BEGIN CERTIFICATE-----[^-]*-----END CERTIFICATE-----/g) ?? [];
   const begun = text.match(/-----BEGIN CERTIFICATE-----/g) ?? [];
   if (begun.length === 0 && bytes[0] === 0x30)
-    return refused("is not PEM but, it seems, DER", "openssl x509 -inform der -in FILE -out cert.pem");
+    return refused(
+      "is not PEM but, it seems, DER",
+      `openssl x509 -inform der -in FILE -out cert.pem; ${fromPkcs12}`,
+    );
   if (begun.length === 0)
     return refused(
       "holds no certificate in PEM",
-      "it begins with -----BEGIN CERTIFICATE-----; a PKCS#12 file is taken apart by: openssl pkcs12 -in FILE -nokeys",
+      `it begins with -----BEGIN CERTIFICATE-----, or is in a file that the variable with _FILE names; ${fromPkcs12}`,
     );
   if (blocks.length !== begun.length)
     return refused("holds a certificate without its end", "copy it anew, up to -----END CERTIFICATE-----");
@@ -46,6 +49,9 @@ export const parseCertificates = (bytes: Uint8Array): Certificates => {
 
 /** More than any chain has (strongSwan follows seven at most, MAX_TRUST_PATH_LEN). */
 const maximumCertificates = 20;
+
+/** Which is DER, too. */
+const fromPkcs12 = "a PKCS#12 file is taken apart by: openssl pkcs12 -in FILE -nokeys";
 
 const refused = (message: string, hint: string): Certificates => ({
   ok: false,

@@ -86,14 +86,21 @@ const checkPrivateKey = (values: Values, { nameOf }: Context, { error }: Collect
         : "compare openssl pkey -in KEY -pubout with openssl x509 -in CERT -noout -pubkey",
     );
   }
-  const kind = publicKey.asymmetricKeyType ?? "";
-  if (kind.startsWith("ed") && values.IPSEC_KEYEXCHANGE === "ikev1") {
-    error(
-      ["IPSEC_PRIVATE_KEY", "IPSEC_KEYEXCHANGE"],
-      `IKEv1 knows no ${kind === "ed448" ? "Ed448" : "Ed25519"} signatures, which are of IKEv2 (RFC 8420)`,
-      "set IPSEC_KEYEXCHANGE=ikev2, or take an RSA or ECDSA key",
-    );
-  }
+  checkSignature("IPSEC_PRIVATE_KEY", publicKey, values, error);
+};
+
+const checkSignature = (
+  name: VariableName,
+  { asymmetricKeyType: kind }: Certificate["publicKey"],
+  { IPSEC_KEYEXCHANGE: version }: Values,
+  error: Collector["error"],
+): void => {
+  if (kind?.startsWith("ed") !== true || version !== "ikev1") return;
+  error(
+    [name, "IPSEC_KEYEXCHANGE"],
+    `IKEv1 knows no ${kind === "ed448" ? "Ed448" : "Ed25519"} signatures, which are of IKEv2 (RFC 8420)`,
+    "set IPSEC_KEYEXCHANGE=ikev2, or take an RSA or ECDSA key",
+  );
 };
 
 const checkChain = (values: Values, { nameOf }: Context, { error, warn }: Collector): void => {
@@ -134,7 +141,7 @@ const checkAuthorities = (values: Values, { nameOf }: Context, { error }: Collec
   for (const one of authorities.filter(({ isAuthority }) => !isAuthority)) {
     error(
       ["IPSEC_CA_CERT"],
-      `${nameOf("IPSEC_CA_CERT")}: ${nameFor(one)} is not a CA (basic constraints), so it can vouch for nobody`,
+      `${nameOf("IPSEC_CA_CERT")}: ${nameFor(one)} is not a CA (basic constraints, key usage), so it can vouch for nobody`,
       "give the certificate of the CA; that of the peer itself belongs into IPSEC_REMOTE_CERT",
     );
   }
@@ -160,8 +167,10 @@ const checkAuthorities = (values: Values, { nameOf }: Context, { error }: Collec
 /** Of the ends themselves; CAs sign certificates. */
 const checkUsage = (values: Values, { nameOf }: Context, { error }: Collector): void => {
   for (const name of ["IPSEC_CERT", "IPSEC_REMOTE_CERT"] as const) {
-    const certificate = values[name]?.[0];
+    const [certificate, ...others] = values[name] ?? [];
     if (certificate === undefined || certificate.maySign) continue;
+    // A CA before the gateway's own has been told of.
+    if (certificate.isAuthority && others.length > 0) continue;
     error(
       [name],
       `${nameOf(name)}: the certificate ${nameFor(certificate)} is not for signatures (key usage), and IKE signs`,
@@ -171,7 +180,9 @@ const checkUsage = (values: Values, { nameOf }: Context, { error }: Collector): 
 };
 
 const checkPeerCertificate = (values: Values, { nameOf }: Context, { error }: Collector): void => {
-  if ((values.IPSEC_REMOTE_CERT?.length ?? 0) < 2) return;
+  const [peer, ...others] = values.IPSEC_REMOTE_CERT ?? [];
+  if (peer !== undefined) checkSignature("IPSEC_REMOTE_CERT", peer.publicKey, values, error);
+  if (others.length === 0) return;
   error(
     ["IPSEC_REMOTE_CERT"],
     `${nameOf("IPSEC_REMOTE_CERT")} holds several certificates`,

@@ -46,6 +46,7 @@ export const crossChecks = (values: Values, context: Context): Problems => {
   checkPackets(values, context, collect);
   if (context.purpose === "init") return { errors, warnings };
   checkHostRoutes(values, context, collect);
+  checkRevocation(values, collect);
   if (values.IPSEC_USE_MANUAL_CONFIG) return { errors, warnings };
   checkRequired(values, context, collect);
   checkCertificates(values, context, collect);
@@ -54,6 +55,25 @@ export const crossChecks = (values: Values, context: Context): Problems => {
   checkExchange(values, context, collect);
   checkStart(values, context, collect);
   return { errors, warnings };
+};
+
+/** `off` is a setting of charon, the others are of connections. */
+const checkRevocation = (values: Values, { warn }: Collector): void => {
+  const { IPSEC_REVOCATION: policy } = values;
+  if (policy === "strict" && values.IPSEC_USE_MANUAL_CONFIG) {
+    warn(
+      ["IPSEC_REVOCATION", "IPSEC_USE_MANUAL_CONFIG"],
+      "IPSEC_REVOCATION=strict has no effect with IPSEC_USE_MANUAL_CONFIG=yes",
+      "write it into the mounted connections: strictcrlpolicy=yes in ipsec.conf, revocation = strict in swanctl.conf",
+    );
+  }
+  if (policy === "off" && values.IPSEC_MANUAL_CHARON) {
+    warn(
+      ["IPSEC_REVOCATION", "IPSEC_MANUAL_CHARON"],
+      "IPSEC_REVOCATION=off has no effect with IPSEC_MANUAL_CHARON=yes",
+      "write it into the mounted file: enable_crl = no and enable_ocsp = no in charon.plugins.revocation",
+    );
+  }
 };
 
 const checkRequired = (values: Values, context: Context, { error }: Collector): void => {

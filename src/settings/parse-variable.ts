@@ -1,4 +1,4 @@
-import type { Problem } from "../failure.ts";
+import { type Problem, quoted } from "../failure.ts";
 import { type Given, labelOf, unwrapped } from "./environment.ts";
 import { definitionOf, type VariableName } from "./variables.ts";
 
@@ -20,10 +20,14 @@ export const parseVariable = (name: VariableName, given: Given | undefined): Par
     if (definition.default === undefined) return { errors, warnings };
     return { ...parseVariable(name, { text: definition.default, source: "default" }), warnings };
   }
+  const label =
+    given?.bytes === undefined || given.place !== undefined || given.name !== undefined
+      ? labelOf(given ?? {}, name)
+      : `${name}_FILE=${quoted(given.source)}`;
   const attribute = (problem: Problem): Problem => ({
     ...problem,
     variable: name,
-    message: `${labelOf(given ?? {}, name)}: ${problem.message}`,
+    message: `${label}: ${problem.message}`,
     ...(given?.place === undefined ? {} : { place: given.place }),
   });
   if (given?.isUnreadable) return { errors, warnings };

@@ -1,4 +1,5 @@
 import assert from "node:assert/strict";
+import { execFileSync } from "node:child_process";
 import { after, test } from "node:test";
 import fc from "fast-check";
 import { renderIdentity } from "../../../src/backend/strongswan-identity.ts";
@@ -305,6 +306,61 @@ test("an Edwards curve needs IKEv2", () => {
     parse(ofKind("ed25519"), { IPSEC_KEYEXCHANGE: "ikev1" }),
     "IPSEC_PRIVATE_KEY, IPSEC_KEYEXCHANGE",
     /IKEv1 knows no Ed25519 signatures/,
+  );
+  refuses(
+    parse(moon, {
+      IPSEC_CA_CERT: "",
+      IPSEC_REMOTEID: "",
+      IPSEC_REMOTE_CERT: ofKind("ed25519").certificate,
+      IPSEC_KEYEXCHANGE: "ikev1",
+    }),
+    "IPSEC_REMOTE_CERT, IPSEC_KEYEXCHANGE",
+    /IKEv1 knows no Ed25519 signatures/,
+  );
+});
+
+test("a certificate that signs itself, for signatures alone, needs no CA", () => {
+  const usage = ["-addext", "keyUsage=digitalSignature", "-addext", "basicConstraints=CA:FALSE"];
+  const words = [
+    "req",
+    "-x509",
+    "-newkey",
+    "ed25519",
+    "-noenc",
+    "-keyout",
+    "-",
+    "-subj",
+    "/CN=alone",
+    ...usage,
+  ];
+  const [privateKey = "", certificate = ""] = execFileSync("openssl", words, {
+    encoding: "utf8",
+    stdio: "pipe",
+  }).split(/(?=-----BEGIN CERTIFICATE)/);
+  assert.deepEqual(parse({ certificate, privateKey }).warnings, []);
+});
+
+test("a chain in the wrong order is told as that alone", () => {
+  const { certificate, privateKey } = moon;
+  const { errors } = parse(moon, { IPSEC_CERT: root.certificate + certificate });
+  assert.deepEqual(
+    errors.map(({ hint }) => hint),
+    [
+      "put the certificate of this gateway first, those of its CAs after it",
+      "only the first is this gateway's own; intermediate CAs follow",
+    ],
+  );
+  assert.deepEqual(parse({ certificate: certificate + root.certificate, privateKey }).errors, []);
+});
+
+test("what came from a file is told with the file", () => {
+  const given = new Map([...environmentOf(environment(moon))]);
+  given.set("IPSEC_CERT", { text: "", source: "/run/cert.der", bytes: Buffer.from([0x30, 0x82]) });
+  const [error] = parseSettings(given, "gateway").errors;
+  assert.match(error?.message ?? "", /^IPSEC_CERT_FILE="\/run\/cert\.der": is not PEM but, it seems, DER$/);
+  assert.match(
+    error?.hint ?? "",
+    /^openssl x509 -inform der .*; a PKCS#12 file is taken apart by: openssl pkcs12/,
   );
 });
 

@@ -320,6 +320,20 @@ test("an IPSEC_MTU that IPv6 cannot live with is refused where IPv6 is inside th
   expectNothing({ IPSEC_LOCALNET: "2001:db8:1::/48", IPSEC_REMOTENET: "2001:db8:2::/48", IPSEC_MTU: "1200" });
 });
 
+test("a policy of revocation that stands where it is not rendered is told", () => {
+  expectWarning(
+    { IPSEC_USE_MANUAL_CONFIG: "yes", IPSEC_REVOCATION: "strict" },
+    "IPSEC_REVOCATION, IPSEC_USE_MANUAL_CONFIG",
+    /no effect/,
+  );
+  expectWarning(
+    { IPSEC_MANUAL_CHARON: "yes", IPSEC_REVOCATION: "off" },
+    "IPSEC_REVOCATION, IPSEC_MANUAL_CHARON",
+    /no effect/,
+  );
+  expectNothing({ IPSEC_USE_MANUAL_CONFIG: "yes", IPSEC_REVOCATION: "off" });
+});
+
 test("in manual configuration nothing tells the tunnel's packets but networks, or for IPSEC_MSS a virtual interface", () => {
   const manual = { IPSEC_USE_MANUAL_CONFIG: "yes", IPSEC_LOCALNET: "", IPSEC_REMOTENET: "" };
   expectWarning(
