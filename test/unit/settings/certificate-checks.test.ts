@@ -326,6 +326,8 @@ test("a certificate that signs itself, for signatures alone, needs no CA", () =>
     "-x509",
     "-newkey",
     "ed25519",
+    "-days",
+    "365",
     "-noenc",
     "-keyout",
     "-",
