@@ -117,6 +117,13 @@ const tooLong = (text: string): string => `${quoted(text)} is longer than ${long
  */
 export const longestEncoded = 251;
 
+/** Whether vici takes all of it. Only the subject of a certificate can be longer. */
+export const fitsVici = (identity: Identity): boolean => {
+  if (identity.kind !== "dn") return true;
+  const { text, encoded } = identity;
+  return encoded === undefined ? text.length < 512 : encoded.length <= longestEncoded * 2;
+};
+
 /** A name as its bytes, in whichever encoding and with attributes that have no short type here. */
 const parseEncodedName = (text: string): Result<Identity> => {
   const encoded = text.slice("asn1dn:#".length).toLowerCase();
