@@ -231,9 +231,11 @@ const checkIdentities = (
     // One to present has none, which is said elsewhere.
     if (identity.text.includes("*") && (name === "IPSEC_LOCALID" || isMatchedBy(certificate, identity)))
       continue;
+    // strongSwan would: by subject key identifier, serial number and fingerprints (has_subject() in x509_cert.c).
+    const what = identity.kind === "keyid" ? "is a key identifier, which is not looked for" : "is not";
     error(
       [name, source],
-      `${name}=${shown(identity)} is not in the certificate of ${nameOf(source)}, which has ${names.map(shown).join(", ") || "no name"}`,
+      `${name}=${shown(identity)} ${what} in the certificate of ${nameOf(source)}, which has ${names.map(shown).join(", ") || "no name"}`,
       `take one of these, or leave ${name} out for the first`,
     );
   }

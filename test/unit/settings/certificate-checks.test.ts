@@ -1,4 +1,5 @@
 import assert from "node:assert/strict";
+import { X509Certificate } from "node:crypto";
 import { after, test } from "node:test";
 import fc from "fast-check";
 import { renderIdentity } from "../../../src/backend/strongswan-identity.ts";
@@ -190,11 +191,23 @@ test("an identity is the subject or an alternative name, in whichever case it is
   const subject = connectionOf(parse(moon)).IPSEC_LOCALID;
   for (const text of ["C=DE, O=Example, CN=moon", "/C=de/O=Example/CN=Moon", 'C=DE, O="Example", CN=moon'])
     assert.deepEqual(connectionOf(parse(moon, { IPSEC_LOCALID: text })).IPSEC_LOCALID, subject);
-  for (const text of ["mars.example.org", "CN=moon", "keyid:moon", "moon@example.com"])
+  for (const text of ["mars.example.org", "CN=moon", "moon@example.com"])
     refuses(
       parse(moon, { IPSEC_LOCALID: text }),
       "IPSEC_LOCALID, IPSEC_CERT",
       /is not in the certificate of IPSEC_CERT, which has "C=DE, O=Example, CN=moon", "moon.example.org", /,
+    );
+});
+
+test("a key identifier is not looked for in a certificate, not even the one that strongSwan would find there", () => {
+  const der = new X509Certificate(moon.certificate).raw.toString("hex");
+  // subjectKeyIdentifier (RFC 5280 §4.2.1.2): an octet string of 20 bytes in another.
+  const identifier = /0603551d0e04160414([0-9a-f]{40})/.exec(der)?.[1] ?? assert.fail();
+  for (const text of ["keyid:moon", `@#${identifier}`])
+    refuses(
+      parse(moon, { IPSEC_LOCALID: text }),
+      "IPSEC_LOCALID, IPSEC_CERT",
+      /is a key identifier, which is not looked for in the certificate of IPSEC_CERT, which has "C=DE, /,
     );
 });
 
