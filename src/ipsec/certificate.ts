@@ -95,7 +95,7 @@ const identityOfName = (der: Uint8Array): Certificate["subject"] => {
   const { attributes, isSimple } = decodeName(der);
   const text = nameText(attributes);
   const encoded = hex(der);
-  const isReadable = isSimple && isPlainName(text) && /^[\x20-\x7e]*$/.test(text);
+  const isReadable = isSimple && isPlainName(text);
   return der.length <= longestEncoded || !isReadable ? { kind: "dn", text, encoded } : { kind: "dn", text };
 };
 

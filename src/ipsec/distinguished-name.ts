@@ -5,23 +5,32 @@ export type Attribute = { readonly type: string; readonly value: string };
 
 /**
  * Reads `C=DE, O="Example, Ltd.", CN=moon`, with the quotes and backslashes of RFC 4514, or `/C=DE/CN=moon`.
- * The reason, where it is no such name.
+ * The part at fault, where it is no such name; `isJoined` if that is several attributes joined by a plus, which make
+ * one set there (RFC 4514 §2.2), and one value to strongSwan.
  */
-export const readName = (text: string): readonly Attribute[] | { readonly fault: string } => {
+export const readName = (
+  text: string,
+): readonly Attribute[] | { readonly fault: string; readonly isJoined: boolean } => {
   const separator = text.startsWith("/") ? "/" : ",";
   const attributes: Attribute[] = [];
   for (const part of splitName(separator === "/" ? text.slice(1) : text, separator) ?? [text]) {
     const at = part.indexOf("=");
     const type = attributeTypes.get(part.slice(0, at).trim().toLowerCase());
     const value = unquotedValue(part.slice(at + 1).trim());
-    if (at < 0 || type === undefined || value === undefined || value === "") return { fault: part };
+    if (joined.test(part.replace(escapedOrQuoted, ""))) return { fault: part, isJoined: true };
+    if (at < 0 || type === undefined || value === undefined || value === "")
+      return { fault: part, isJoined: false };
     attributes.push({ type: type.name, value });
   }
   return attributes;
 };
 
-/** Whether strongSwan reads the text as we do: its `atodn()` knows neither quotes nor backslashes. */
-export const isPlainName = (text: string): boolean => !/["\\]/.test(text);
+/**
+ * Whether strongSwan reads the text as we do. Its `atodn()` knows neither quotes nor backslashes and skips every `=`
+ * before a value, vici takes ASCII alone (`chunk_printable` in vici_message.c), and ` : ` ends the identities of a secret.
+ */
+export const isPlainName = (text: string): boolean =>
+  /^[\x20-\x7e]*$/.test(text) && !/["\\]| : |= *=/.test(text);
 
 /** DER of a name (RFC 5280 §4.1.2.4), one attribute in each set; undefined where an attribute's identifier is not known. */
 export const encodeName = (attributes: readonly Attribute[]): Uint8Array | undefined => {
@@ -62,11 +71,17 @@ export const decodeName = (
   return { attributes, isSimple };
 };
 
-/** For people, and for strongSwan where it can read it. */
+/** For people, on one line of characters that can be printed; and for strongSwan where it can read it. */
 export const nameText = (attributes: readonly Attribute[]): string =>
   attributes
-    .map(({ type, value }) => `${type}=${/[,"\\]|^\s|\s$/.test(value) ? escaped(value) : value}`)
+    .map(({ type, value }) => {
+      const needsQuotes = /[+,"\\]|^\s|\s$/.test(value) || unprintable.test(value);
+      return `${type}=${needsQuotes ? escaped(value) : value}`;
+    })
     .join(", ");
+
+/** Controls, what has no shape or changes that of others, and the sign for what was no UTF-8. */
+export const unprintable = /[\p{C}\p{Zl}\p{Zp}\ufffd]/u;
 
 /** Whether both name the same: types in their order, values in any case, as strongSwan compares most of them. */
 export const sameName = (one: readonly Attribute[], other: readonly Attribute[]): boolean =>
@@ -76,7 +91,19 @@ export const sameName = (one: readonly Attribute[], other: readonly Attribute[])
     return type === twin?.type && value.toLowerCase() === twin.value.toLowerCase();
   });
 
-const escaped = (value: string): string => `"${value.replace(/["\\]/g, "\\$&")}"`;
+const joined = /\+\s*[\w.-]+\s*=/;
+
+const escapedOrQuoted = /\\.|"(?:[^"\\]|\\.)*"/g;
+
+const escaped = (value: string): string => {
+  const characters = [...value].map((one) =>
+    unprintable.test(one) ? hexPairs(one) : one.replace(/["\\]/, "\\$&"),
+  );
+  return `"${characters.join("")}"`;
+};
+
+const hexPairs = (character: string): string =>
+  Buffer.from(character).toString("hex").toUpperCase().replace(/../g, "\\$&");
 
 /** Undefined where a quote is left open. */
 const splitName = (text: string, separator: string): readonly string[] | undefined => {
@@ -102,13 +129,24 @@ const splitName = (text: string, separator: string): readonly string[] | undefin
 /** Undefined where quotes and backslashes are not as RFC 4514 §2.4 has them. */
 const unquotedValue = (text: string): string | undefined => {
   const inside = /^"((?:[^"\\]|\\.)*)"$/.exec(text)?.[1];
-  if (inside === undefined && /^(?:[^"\\]|\\.)*$/.exec(text) === null) return undefined;
-  return (inside ?? text).replace(/\\(.)/g, "$1");
+  if (inside === undefined && text.replace(/\\./g, "").includes('"')) return undefined;
+  if (!/^(?:[^\\]|\\[0-9a-f]{2}|\\[ "#+,/;<=>\\])*$/i.test(inside ?? text)) return undefined;
+  try {
+    return (inside ?? text).replace(
+      /((?:\\[0-9a-f]{2})+)|\\(.)/gi,
+      (_, pairs?: string, character?: string) =>
+        pairs === undefined ? (character ?? "") : utf8.decode(Buffer.from(pairs.replaceAll("\\", ""), "hex")),
+    );
+  } catch {
+    return undefined;
+  }
 };
+
+const utf8 = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true });
 
 /** PrintableString where it can be (X.680 §41.4), as strongSwan chooses (`atodn`); an e-mail address is an IA5String. */
 const stringTag = (type: string, value: string): number => {
-  if (type === "E" || type === "unstructuredName") return 0x16;
+  if ((type === "E" || type === "unstructuredName") && /^\p{ASCII}*$/u.test(value)) return 0x16;
   return /^[A-Za-z0-9 '()+,./:=?-]*$/.test(value) ? 0x13 : 0x0c;
 };
 

@@ -1,6 +1,13 @@
 import { invalid, quoted, type Result, valid } from "../failure.ts";
 import { type Endpoint, parseAddress } from "./address.ts";
-import { decodeName, encodeName, isPlainName, nameText, readName } from "./distinguished-name.ts";
+import {
+  decodeName,
+  encodeName,
+  isPlainName,
+  nameText,
+  readName,
+  unprintable,
+} from "./distinguished-name.ts";
 
 /** An identity as IKE carries it (RFC 7296 §3.5): its type and its text. */
 export type Identity =
@@ -22,10 +29,10 @@ const example =
  * there, text that fits nothing silently becomes a KEY_ID, and `10.1.0.0/16` a subnet.
  */
 export const parseIdentity = (text: string): Result<Identity> => {
-  if (text.length > (/^asn1dn:#/i.test(text) ? "asn1dn:#".length + longestEncoded * 2 : 255))
-    return invalid(`${quoted(text)} is longer than 255 characters`, example);
-  const mayQuote = text.includes("=") && !/^(?:keyid:|@#)/i.test(text);
-  if (!/^[\x20-\x7e]*$/.test(text) || (!mayQuote && !isPlainName(text))) {
+  if (/^asn1dn:#/i.test(text)) return parseEncodedName(text);
+  if (text.includes("=") && !/^(?:keyid:|@#)/i.test(text)) return parseDistinguishedName(text);
+  if (text.length > longestText) return invalid(tooLong(text), example);
+  if (!/^[\x20-\x7e]*$/.test(text) || /["\\]/.test(text)) {
     return invalid(
       `${quoted(text)} has a quote, a backslash or a character outside printable ASCII`,
       "write the identity's bytes as @#hex to send them as a KEY_ID",
@@ -37,8 +44,6 @@ export const parseIdentity = (text: string): Result<Identity> => {
   if (text.toLowerCase() === "%any") return valid({ kind: "any" });
   if (text.startsWith("@#")) return parseHexKeyId(text);
   if (/^keyid:/i.test(text)) return parseKeyId(text);
-  if (/^asn1dn:#/i.test(text)) return parseEncodedName(text);
-  if (text.includes("=")) return parseDistinguishedName(text);
   if (text.includes("@") && !text.startsWith("@")) return parseEmail(text, text);
   if (text.startsWith("@@")) return parseEmail(text, text.slice(2));
   const address = parseAddress(text);
@@ -102,12 +107,27 @@ const parseFqdn = (text: string): Result<Identity> => {
     : invalid(`${quoted(text)} is not an identity`, example);
 };
 
-/** vici takes 511 characters of an identity (strongSwan vici_config.c, BUF_LEN), and these are two for each byte. */
-export const longestEncoded = 240;
+const longestText = 255;
+
+const tooLong = (text: string): string => `${quoted(text)} is longer than ${longestText} characters`;
+
+/**
+ * In bytes, of which `asn1dn:#` is followed by two characters each. vici_stringify() cuts an identity off after 511
+ * characters, without a word (`BUF_LEN` in parse_id() of libcharon/plugins/vici/vici_config.c).
+ */
+export const longestEncoded = 251;
+
+/** Whether vici takes all of it. Only the subject of a certificate can be longer. */
+export const fitsVici = (identity: Identity): boolean => {
+  if (identity.kind !== "dn") return true;
+  const { text, encoded } = identity;
+  return encoded === undefined ? text.length < 512 : encoded.length <= longestEncoded * 2;
+};
 
 /** A name as its bytes, in whichever encoding and with attributes that have no short type here. */
 const parseEncodedName = (text: string): Result<Identity> => {
   const encoded = text.slice("asn1dn:#".length).toLowerCase();
+  if (encoded.length > longestEncoded * 2) return invalid(tooLongEncoded(text), nameHint);
   try {
     if (/^(?:[0-9a-f]{2})+$/.test(encoded)) {
       const { attributes } = decodeName(Buffer.from(encoded, "hex"));
@@ -125,13 +145,25 @@ const maximumAttributes = 20;
 const nameHint =
   'attributes such as C, ST, L, O, OU, CN, E, separated by commas, for example C=DE, O="Example, Ltd.", CN=moon';
 
+const tooLongEncoded = (text: string): string =>
+  `${quoted(text)} is longer than ${longestEncoded} bytes in DER`;
+
 const parseDistinguishedName = (text: string): Result<Identity> => {
+  if (unprintable.test(text)) {
+    return invalid(
+      `${quoted(text)} has a character that cannot be printed, or is not UTF-8`,
+      "a backslash and two hexadecimal digits stand for each byte of such a character, for example \\C3\\BC for ü",
+    );
+  }
   const attributes = readName(text);
   if ("fault" in attributes) {
-    return invalid(
-      `${quoted(text)} is not a distinguished name: ${quoted(attributes.fault.trim())} is not an attribute`,
-      nameHint,
-    );
+    const fault = quoted(attributes.fault.trim());
+    return attributes.isJoined
+      ? invalid(
+          `${quoted(text)}: ${fault} is several attributes joined by a plus`,
+          'give the bytes of such a subject, asn1dn:#…; a plus within a value takes quotes, for example OU="a+b=c"',
+        )
+      : invalid(`${quoted(text)} is not a distinguished name: ${fault} is not an attribute`, nameHint);
   }
   if (attributes.length > maximumAttributes) {
     return invalid(
@@ -140,13 +172,17 @@ const parseDistinguishedName = (text: string): Result<Identity> => {
     );
   }
   if (isPlainName(text)) {
+    if (text.length > longestText) return invalid(tooLong(text), nameHint);
     const parts = text.split(",").map((part) => part.trim());
     return valid({ kind: "dn", text: text.startsWith("/") ? text : parts.join(", ") });
   }
   const encoded = encodeName(attributes);
   if (encoded !== undefined && encoded.length > longestEncoded)
-    return invalid(`${quoted(text)} is longer than ${longestEncoded} bytes in DER`, nameHint);
+    return invalid(tooLongEncoded(text), nameHint);
   return encoded === undefined
-    ? invalid(`${quoted(text)} has quotes, and an attribute that can be written without them only`, nameHint)
+    ? invalid(
+        `${quoted(text)} has quotes or other characters, and an attribute that can be written without them only`,
+        nameHint,
+      )
     : valid({ kind: "dn", text: nameText(attributes), encoded: Buffer.from(encoded).toString("hex") });
 };

@@ -1,8 +1,16 @@
 import type { Certificate } from "../ipsec/certificate.ts";
+import { fitsVici, longestEncoded } from "../ipsec/identity.ts";
 import { openPrivateKey } from "../ipsec/private-key.ts";
 import { checkCertificate, nameFor, shown } from "./certificate-worth.ts";
 import type { Collector, Context } from "./cross-checks.ts";
-import { certificateOf, confirmedBy, identitiesIn } from "./identities.ts";
+import {
+  certificateOf,
+  confirmedBy,
+  identitiesIn,
+  isMatchedBy,
+  localIdentity,
+  remoteIdentity,
+} from "./identities.ts";
 import type { Values } from "./settings.ts";
 import type { VariableName } from "./variables.ts";
 
@@ -208,12 +216,19 @@ const checkIdentities = (
       "set IPSEC_REMOTEID to the subject of the peer's certificate, for example 'C=DE, O=Example, CN=sun.example.com'",
     );
   }
-  for (const [name, source] of [
-    ["IPSEC_LOCALID", "IPSEC_CERT"],
-    ["IPSEC_REMOTEID", "IPSEC_REMOTE_CERT"],
+  for (const [name, source, presented] of [
+    ["IPSEC_LOCALID", "IPSEC_CERT", localIdentity(values)],
+    ["IPSEC_REMOTEID", "IPSEC_REMOTE_CERT", remoteIdentity(values)],
   ] as const) {
     const [identity, certificate] = [values[name], certificateOf(values, source)];
     if (certificate === undefined) continue;
+    if (values.IPSEC_BACKEND === "swanctl" && presented !== undefined && !fitsVici(presented)) {
+      error(
+        [name, source, "IPSEC_BACKEND"],
+        `${nameOf(source)}: the subject ${shown(presented)} of the certificate is longer than the ${longestEncoded} bytes in DER that vici takes`,
+        `set ${name} to a shorter name, such as an alternative name of the certificate, or IPSEC_BACKEND=stroke`,
+      );
+    }
     const names = identitiesIn(certificate);
     if (identity === undefined && names.length === 0) {
       error(
@@ -222,11 +237,16 @@ const checkIdentities = (
         "have one made with a subject, for example -subj /C=DE/O=Example/CN=moon.example.com",
       );
     }
-    if (identity === undefined || identity.kind === "any") continue;
-    if (confirmedBy(certificate, identity) !== undefined || identity.text.includes("*")) continue;
+    if (identity === undefined || identity.kind === "any" || confirmedBy(certificate, identity) !== undefined)
+      continue;
+    // One to present has none, which is said elsewhere.
+    if (identity.text.includes("*") && (name === "IPSEC_LOCALID" || isMatchedBy(certificate, identity)))
+      continue;
+    // strongSwan would: by subject key identifier, serial number and fingerprints (has_subject() in x509_cert.c).
+    const what = identity.kind === "keyid" ? "is a key identifier, which is not looked for" : "is not";
     error(
       [name, source],
-      `${name}=${identity.text} is not in the certificate of ${nameOf(source)}, which has ${names.map(shown).join(", ") || "no name"}`,
+      `${name}=${shown(identity)} ${what} in the certificate of ${nameOf(source)}, which has ${names.map(shown).join(", ") || "no name"}`,
       `take one of these, or leave ${name} out for the first`,
     );
   }

@@ -121,11 +121,19 @@ const checkEnds = (values: Values, context: Context, { error, warn }: Collector)
     );
   }
   if (localId !== undefined && localId.kind !== "any" && localId.text.includes("*")) {
-    error(
-      ["IPSEC_LOCALID"],
-      `IPSEC_LOCALID=${quoted(localId.text)} has a wildcard, and an identity to present has none`,
-      "wildcards are for IPSEC_REMOTEID, for example IPSEC_REMOTEID=*.example.com",
-    );
+    const what = "has a wildcard, and an identity to present has none";
+    if (values.IPSEC_LOCALID !== undefined)
+      error(
+        ["IPSEC_LOCALID"],
+        `IPSEC_LOCALID=${quoted(localId.text)} ${what}`,
+        "wildcards are for IPSEC_REMOTEID, for example IPSEC_REMOTEID=*.example.com",
+      );
+    else if (!context.hasFailed("IPSEC_LOCALID"))
+      error(
+        ["IPSEC_CERT"],
+        `${context.nameOf("IPSEC_CERT")}: the name ${quoted(localId.text)} of the certificate ${what}`,
+        "set IPSEC_LOCALID to another name of it, or take a certificate for this gateway",
+      );
   }
   if (values.IPSEC_REMOTEID?.kind === "any" && values.IPSEC_REMOTE_CERT === undefined) {
     warn(

@@ -1,5 +1,5 @@
 import type { Certificate } from "../ipsec/certificate.ts";
-import { readName, sameName } from "../ipsec/distinguished-name.ts";
+import { type Attribute, decodeName, readName, sameName } from "../ipsec/distinguished-name.ts";
 import { type Identity, identityOfEndpoint } from "../ipsec/identity.ts";
 import type { Values } from "./settings.ts";
 
@@ -16,6 +16,10 @@ export const remoteIdentity = (values: Values): Identity | undefined =>
 /** The identity of a certificate that is meant, as the certificate writes it; undefined where it confirms no such one. */
 export const confirmedBy = (certificate: Certificate, identity: Identity): Identity | undefined =>
   identitiesIn(certificate).find((one) => isSame(one, identity));
+
+/** Whether a certificate has an identity that a pattern such as `*.example.com` or `C=DE, CN=*` stands for. */
+export const isMatchedBy = (certificate: Certificate, pattern: Identity): boolean =>
+  identitiesIn(certificate).some((one) => matches(one, pattern));
 
 /** The subject first, unless it names nobody. */
 export const identitiesIn = ({
@@ -40,6 +44,31 @@ const identityOf = (
 const isSame = (one: Identity, other: Identity): boolean => {
   if (one.kind === "any" || other.kind === "any" || one.kind !== other.kind) return false;
   if (one.kind !== "dn") return one.text.toLowerCase() === other.text.toLowerCase();
-  const [names, others] = [readName(one.text), readName(other.text)];
-  return !("fault" in names) && !("fault" in others) && sameName(names, others);
+  return other.kind === "dn" && sameName(attributesOf(one), attributesOf(other));
+};
+
+/** As identification.c of libstrongswan: `*` at the head of a name or an address, or as a whole value of a subject. */
+const matches = (one: Identity, pattern: Identity): boolean => {
+  if (one.kind === "any" || pattern.kind === "any" || one.kind !== pattern.kind) return false;
+  if (one.kind !== "dn")
+    return (
+      pattern.text.startsWith("*") && one.text.toLowerCase().endsWith(pattern.text.slice(1).toLowerCase())
+    );
+  if (pattern.kind !== "dn") return false;
+  const names = attributesOf(one);
+  const filled = attributesOf(pattern).map(({ type, value }, index) => ({
+    type,
+    value: value === "*" ? (names[index]?.value ?? "") : value,
+  }));
+  return sameName(names, filled);
+};
+
+/** Of the bytes, where there are any: the text of some attributes cannot be read. */
+const attributesOf = ({
+  text,
+  encoded,
+}: Extract<Identity, { readonly kind: "dn" }>): readonly Attribute[] => {
+  if (encoded !== undefined) return decodeName(Buffer.from(encoded, "hex")).attributes;
+  const attributes = readName(text);
+  return "fault" in attributes ? [] : attributes;
 };

@@ -184,6 +184,7 @@ const base: Readonly<Record<string, readonly [string, ...string[]]>> = {
     "sun@example.com",
     "*.example.com",
     'C=DE, O="Example, Ltd.", CN=*',
+    "C=DE, O=M\\C3\\BCller + Söhne, CN=sun",
   ],
   IPSEC_REMOTENET: ["10.2.0.0/16", "10.2.0.0/16,172.16.0.0/12", "10.2.0.1"],
 };

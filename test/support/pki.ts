@@ -121,6 +121,7 @@ organizationName = optional
 organizationalUnitName = optional
 commonName = optional
 emailAddress = optional
+businessCategory = optional
 [listed]
 authorityKeyIdentifier = keyid
 [req]

@@ -278,8 +278,15 @@ function printed(identity: Connection["local"]["identity"]): string | undefined 
   const attributes = identity.kind === "dn" ? readName(identity.text) : [];
   if ("fault" in attributes) assert.fail(attributes.fault);
   return identity.kind === "dn"
-    ? attributes.map(({ type, value }) => `${type}=${value}`).join(", ")
+    ? attributes.map(({ type, value }) => `${type}=${inAscii(value)}`).join(", ")
     : identity.text;
+}
+
+/** chunk_printable() of libstrongswan/utils/chunk.c, as dntoa() asks for it. */
+function inAscii(value: string): string {
+  return Buffer.from(value)
+    .toString("latin1")
+    .replace(/[^\x20-\x7e]/g, "?");
 }
 
 /** As charon repeats them: quoted, one blank between. */

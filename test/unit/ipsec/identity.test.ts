@@ -37,6 +37,41 @@ const good: readonly (readonly [string, Identity, string])[] = [
     { kind: "dn", text: "CN=M*o", encoded: "300e310c300a06035504030c034d2a6f" },
     "asn1dn:#300e310c300a06035504030c034d2a6f",
   ],
+  [
+    "C=DE, O=Müller, CN=*",
+    {
+      kind: "dn",
+      text: "C=DE, O=Müller, CN=*",
+      encoded: "302b310b30090603550406130244453110300e060355040a0c074dc3bc6c6c6572310a300806035504030c012a",
+    },
+    "asn1dn:#302b310b30090603550406130244453110300e060355040a0c074dc3bc6c6c6572310a300806035504030c012a",
+  ],
+  [
+    "O=M\\C3\\bCller",
+    { kind: "dn", text: "O=Müller", encoded: "30123110300e060355040a0c074dc3bc6c6c6572" },
+    "asn1dn:#30123110300e060355040a0c074dc3bc6c6c6572",
+  ],
+  [
+    '/O="M\\C3\\BCller"',
+    { kind: "dn", text: "O=Müller", encoded: "30123110300e060355040a0c074dc3bc6c6c6572" },
+    "asn1dn:#30123110300e060355040a0c074dc3bc6c6c6572",
+  ],
+  [
+    "O=\\\\C3",
+    { kind: "dn", text: 'O="\\\\C3"', encoded: "300e310c300a060355040a0c035c4333" },
+    "asn1dn:#300e310c300a060355040a0c035c4333",
+  ],
+  [
+    "CN=a\\0A\\1Bb",
+    { kind: "dn", text: 'CN="a\\0A\\1Bb"', encoded: "300f310d300b06035504030c04610a1b62" },
+    "asn1dn:#300f310d300b06035504030c04610a1b62",
+  ],
+  [
+    'OU="x + CN=y"',
+    { kind: "dn", text: 'OU="x + CN=y"', encoded: "30133111300f060355040b130878202b20434e3d79" },
+    "asn1dn:#30133111300f060355040b130878202b20434e3d79",
+  ],
+  ["O=A+B, OU=C++", { kind: "dn", text: "O=A+B, OU=C++" }, "O=A+B, OU=C++"],
   ["C=DE, CN=*", { kind: "dn", text: "C=DE, CN=*" }, "C=DE, CN=*"],
   ["%any", { kind: "any" }, "%any"],
 ];
@@ -74,6 +109,18 @@ test("what strongSwan would silently turn into a KEY_ID or a network is refused"
     "keyid:#1",
     'O="Example, CN=moon',
     'O=Ex"ample", CN=moon',
+    "O=M\\C3ller",
+    "O=M\\xller",
+    "O=a\\FFb",
+    "O=a\ufffdb",
+    "O=a\u202eb",
+    "OU=x + CN=sun",
+    "/OU=x+CN=sun",
+    'OU="x"+CN="sun"',
+    `O=ü${"x".repeat(251)}`,
+    `CN=${"x".repeat(253)}`,
+    `asn1dn:#30${"00".repeat(251)}`,
+    "ND=ü",
     "asn1dn:#",
     "asn1dn:#30",
     "asn1dn:#3003020100",
@@ -129,4 +176,33 @@ test("an endpoint without an identity of its own is known by its address or name
 
 test("the unspecified address is no identity: strongSwan would take it for any", () => {
   for (const text of ["0.0.0.0", "::", "0:0:0:0:0:0:0:0"]) assert.equal(parseIdentity(text).ok, false, text);
+});
+
+test("a refused name is told by what is wrong with it, and never by the way of a KEY_ID", () => {
+  for (const [text, message, hint] of [
+    ["C=DE, OU=x + CN=sun", /"OU=x \+ CN=sun" is several attributes joined by a plus/, /asn1dn:#…/],
+    ["CN=a\nb", /cannot be printed/, /\\C3\\BC/],
+    ["O=M\\C3ller", /"O=M\\\\C3ller" is not an attribute/, /attributes such as/],
+  ] as const) {
+    const result = parseIdentity(text);
+    assert.ok(!result.ok);
+    assert.match(result.problem.message, message);
+    assert.match(result.problem.hint ?? "", hint);
+  }
+});
+
+test("a name means the same whether its characters are written as they are or as their bytes", () => {
+  const value = fc.string({ unit: "binary", minLength: 1, maxLength: 12 });
+  fc.assert(
+    fc.property(value, (one) => {
+      const pairs = Buffer.from(one).toString("hex").replace(/../g, "\\$&");
+      const escaped = parseIdentity(`O="${pairs}"`);
+      assert.ok(escaped.ok && escaped.value.kind === "dn");
+      assert.match(escaped.value.text, /^[^\p{C}]+$/u);
+      assert.ok(escaped.value.encoded?.endsWith(Buffer.from(one).toString("hex")));
+      assert.deepEqual(parseIdentity(escaped.value.text).ok, true);
+      const again = parseIdentity(renderIdentity(escaped.value));
+      assert.deepEqual(again, escaped);
+    }),
+  );
 });

@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
 import { execFileSync } from "node:child_process";
+import { X509Certificate } from "node:crypto";
 import { after, test } from "node:test";
 import fc from "fast-check";
 import { renderIdentity } from "../../../src/backend/strongswan-identity.ts";
@@ -191,11 +192,23 @@ test("an identity is the subject or an alternative name, in whichever case it is
   const subject = connectionOf(parse(moon)).IPSEC_LOCALID;
   for (const text of ["C=DE, O=Example, CN=moon", "/C=de/O=Example/CN=Moon", 'C=DE, O="Example", CN=moon'])
     assert.deepEqual(connectionOf(parse(moon, { IPSEC_LOCALID: text })).IPSEC_LOCALID, subject);
-  for (const text of ["mars.example.org", "CN=moon", "keyid:moon", "moon@example.com"])
+  for (const text of ["mars.example.org", "CN=moon", "moon@example.com"])
     refuses(
       parse(moon, { IPSEC_LOCALID: text }),
       "IPSEC_LOCALID, IPSEC_CERT",
       /is not in the certificate of IPSEC_CERT, which has "C=DE, O=Example, CN=moon", "moon.example.org", /,
+    );
+});
+
+test("a key identifier is not looked for in a certificate, not even the one that strongSwan would find there", () => {
+  const der = new X509Certificate(moon.certificate).raw.toString("hex");
+  // subjectKeyIdentifier (RFC 5280 §4.2.1.2): an octet string of 20 bytes in another.
+  const identifier = /0603551d0e04160414([0-9a-f]{40})/.exec(der)?.[1] ?? assert.fail();
+  for (const text of ["keyid:moon", `@#${identifier}`])
+    refuses(
+      parse(moon, { IPSEC_LOCALID: text }),
+      "IPSEC_LOCALID, IPSEC_CERT",
+      /is a key identifier, which is not looked for in the certificate of IPSEC_CERT, which has "C=DE, /,
     );
 });
 
@@ -205,6 +218,60 @@ test("a subject that text cannot tell strongSwan is told by its bytes", () => {
   assert.ok(identity.kind === "dn");
   assert.equal(identity.text, 'O="Example, Ltd.", CN=Mönd');
   assert.ok(identity.encoded?.includes(Buffer.from("Example, Ltd.").toString("hex")));
+});
+
+test("a subject is known by its text as people and openssl write it, and by its bytes, whatever attributes it has", () => {
+  const own = root.issue({ subject: "/O=Müller/CN=moon" });
+  const subject = connectionOf(parse(own)).IPSEC_LOCALID;
+  for (const text of ["O=Müller, CN=moon", "O=M\\C3\\BCller, CN=moon", '/O="müller"/CN=moon'])
+    assert.deepEqual(connectionOf(parse(own, { IPSEC_LOCALID: text })).IPSEC_LOCALID, subject);
+  const company = root.issue({ subject: "/businessCategory=Private/O=Example" });
+  const named = connectionOf(parse(company)).IPSEC_LOCALID;
+  const bytes = renderIdentity(named);
+  assert.match(bytes, /^asn1dn:#.*55040f/);
+  assert.deepEqual(connectionOf(parse(company, { IPSEC_LOCALID: bytes })).IPSEC_LOCALID, named);
+  const pinned = { IPSEC_CA_CERT: "", IPSEC_REMOTE_CERT: company.certificate, IPSEC_REMOTEID: bytes };
+  assert.deepEqual(connectionOf(parse(moon, pinned)).IPSEC_REMOTEID, named);
+  refuses(
+    parse(company, { IPSEC_LOCALID: bytes.replace("50726976617465", "5075626c696363") }),
+    "IPSEC_LOCALID, IPSEC_CERT",
+    /is not in the certificate/,
+  );
+});
+
+test("a subject too long for vici is refused with swanctl, unless a shorter name is taken", () => {
+  const units = [60, 61, 62].map((length) => `/OU=${"ü".repeat(length)}`).join("");
+  const own = root.issue({ subject: `${units}/CN=moon`, alternativeNames: "DNS:moon.example.org" });
+  assert.match(renderIdentity(connectionOf(parse(own)).IPSEC_LOCALID), /^asn1dn:#/);
+  const swanctl = { IPSEC_BACKEND: "swanctl" };
+  refuses(parse(own, swanctl), "IPSEC_LOCALID, IPSEC_CERT, IPSEC_BACKEND", /longer than the 251 bytes/);
+  connectionOf(parse(own, { ...swanctl, IPSEC_LOCALID: "moon.example.org" }));
+  const pinned = { ...swanctl, IPSEC_CA_CERT: "", IPSEC_REMOTE_CERT: own.certificate, IPSEC_REMOTEID: "" };
+  refuses(
+    parse(moon, pinned),
+    "IPSEC_REMOTEID, IPSEC_REMOTE_CERT, IPSEC_BACKEND",
+    /longer than the 251 bytes/,
+  );
+  const long = [60, 61].map((length) => `/OU=${"x".repeat(length)}`).join("");
+  const readable = root.issue({ subject: `${long}${long}/CN=moon` });
+  assert.match(renderIdentity(connectionOf(parse(readable, swanctl)).IPSEC_LOCALID), /^OU=x{60}, /);
+});
+
+test("a wildcard in our own certificate is that of the certificate, not of a variable that nobody set", () => {
+  const own = root.issue({ subject: "/CN=*.example.org", alternativeNames: "DNS:moon.example.org" });
+  refuses(
+    parse(own),
+    "IPSEC_CERT",
+    /^IPSEC_CERT: the name "CN=\*\.example\.org" of the certificate has a wildcard/,
+  );
+  refuses(parse(own, { IPSEC_LOCALID: "CN=*.example.org" }), "IPSEC_LOCALID", /^IPSEC_LOCALID="CN=/);
+  refuses(parse(own, { IPSEC_LOCALID: "*.example.org" }), "IPSEC_LOCALID", /^IPSEC_LOCALID="\*/);
+  connectionOf(parse(own, { IPSEC_LOCALID: "moon.example.org" }));
+});
+
+test("an identity is shown without its control characters where it is refused", () => {
+  const { errors } = parse(moon, { IPSEC_LOCALID: "asn1dn:#300f310d300b06035504030c04610a1b62" });
+  assert.match(errors[0]?.message ?? "", /^IPSEC_LOCALID="CN=\P{Cc}+ is not in the certificate \P{Cc}+$/u);
 });
 
 test("a certificate without a subject is known by its first alternative name, and one that names nobody is refused", () => {
@@ -263,6 +330,21 @@ test("the peer's certificate takes the place of its CA and gives its identity", 
     "IPSEC_REMOTEID, IPSEC_REMOTE_CERT",
     /is not in the certificate/,
   );
+  for (const pattern of ["*.example.org", "*.EXAMPLE.org", "C=*, CN=sun", "C=DE, CN=*"])
+    assert.deepEqual(parse(moon, { ...pinned, IPSEC_REMOTEID: pattern }).errors, []);
+  for (const pattern of [
+    "*.other.org",
+    "*@example.org",
+    "C=DE, CN=*n",
+    "CN=*",
+    "C=*, CN=moon",
+    "C=DE, CN=sun, O=*",
+  ])
+    refuses(
+      parse(moon, { ...pinned, IPSEC_REMOTEID: pattern }),
+      "IPSEC_REMOTEID, IPSEC_REMOTE_CERT",
+      /is not in the certificate/,
+    );
   refuses(
     parse(moon, { ...pinned, IPSEC_CA_CERT: root.certificate }),
     "IPSEC_CA_CERT, IPSEC_REMOTE_CERT",
