@@ -12,7 +12,6 @@ export const accelerators = async (qemu: string): Promise<readonly (readonly str
 
 export const machineType = process.arch === "arm64" ? "virt" : "q35";
 
-const kvm = ["-accel", "kvm", "-cpu", "host", "-smp", "2"];
+const kvm = ["-accel", "kvm", "-cpu", "host"];
 
-/** One processor: among several each atomic operation takes longer to emulate, and programs half as long again. */
-const emulation = ["-accel", "tcg,thread=single", "-cpu", "max", "-smp", "1"];
+const emulation = ["-accel", "tcg,thread=multi", "-cpu", "max"];

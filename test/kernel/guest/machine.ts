@@ -53,7 +53,7 @@ const shareRoot = join(import.meta.dirname, "share-root.sh");
 
 /** Virtiofs needs memory that virtiofsd can map. It is taken as the guest uses it. */
 const processor = ({ accelerator }: MachineParts): readonly string[] => [
-  ...["-machine", `${machineType},memory-backend=memory`, ...accelerator, "-m", memory],
+  ...["-machine", `${machineType},memory-backend=memory`, ...accelerator, "-smp", "2", "-m", memory],
   ...["-object", `memory-backend-memfd,id=memory,size=${memory},share=on`],
 ];
 
