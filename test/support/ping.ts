@@ -3,6 +3,7 @@ import { waitFor } from "./wait-for.ts";
 
 export type PingOptions = {
   readonly from?: string;
+  /** After the last request ping waits no longer than this, or than twice the slowest answer, if there was any. */
   readonly intervalSeconds?: number;
   /** Bytes of payload; 56 without it. */
   readonly size?: number;

@@ -166,7 +166,7 @@ test("ESP that was corrupted is not delivered, and ESP that was duplicated is de
     ["duplicate", 10],
   ] as const) {
     await using fault = await lab.disturb({ kind, percent: 100, match: espOf(lab) });
-    const { received, duplicates } = await lab.moon.ping(lab.sun.host, { count: 10 });
+    const { received, duplicates } = await lab.moon.ping(lab.sun.host, { count: 10, intervalSeconds: 0.1 });
     assert.equal(received, wanted);
     assert.ok((await fault.hits()) >= 10);
     assert.equal(duplicates, 0);
