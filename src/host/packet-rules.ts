@@ -14,7 +14,8 @@ export const planPacketRules = (dataplane: Dataplane, { packetRules }: Gateway):
 
 /**
  * Has the kernel treat packets as the gateway says, and no longer as a former one did; `present` is the one whose rules
- * were made, which are made again if somebody has flushed them. Where the kernel cannot, or nft is missing, that is a warning, unless somebody counts on it.
+ * were made, which are made again if somebody has flushed them. Where the kernel cannot, or nft is missing, that is a
+ * warning, unless somebody counts on it.
  */
 export const movePacketRules = async (
   dataplane: Dataplane,
@@ -43,8 +44,9 @@ export const movePacketRules = async (
 /** Whether it is a failure when there can be none. */
 export const areDemanded = (gateway: Gateway): boolean => demandsOf(gateway).length > 0;
 
+/** Terse, without the networks of a thousand connections. */
 const isThere = async ({ runProgram }: Effects): Promise<boolean> =>
-  (await runProgram(["nft", "list", "table", "inet", packetTable])).exitCode === 0;
+  (await runProgram(["nft", "--terse", "list", "table", "inet", packetTable])).exitCode === 0;
 
 const removal: Argv = ["nft", "delete", "table", "inet", packetTable];
 

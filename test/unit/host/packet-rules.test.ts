@@ -160,7 +160,7 @@ test("rules are replaced in one command when they differ, left when they do not,
   ];
   await movePacketRules("kernel", one, effects);
   await movePacketRules("kernel", gatewayOf({}), effects, one);
-  assert.deepEqual(ran.splice(0), ["nft -f -", "nft list table inet vnf_ipsec"]);
+  assert.deepEqual(ran.splice(0), ["nft -f -", "nft --terse list table inet vnf_ipsec"]);
   await movePacketRules("kernel", other, effects, one);
   assert.deepEqual(ran.splice(0), ["nft -f -"]);
   assert.deepEqual(left(), ["nft delete table inet vnf_ipsec"]);
