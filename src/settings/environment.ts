@@ -1,4 +1,4 @@
-import { type Place, placeText } from "../failure.ts";
+import { type Place, placeText, quoted } from "../failure.ts";
 
 /** One variable as it was given, before any check. */
 export type Given = {
@@ -28,9 +28,13 @@ export type ConnectionEnvironment = {
   readonly environment: Environment;
 };
 
-/** What names it, for people. */
-export const labelOf = ({ place, name }: Pick<Given, "place" | "name">, variable: string): string =>
-  place === undefined ? (name ?? variable) : placeText(place);
+/** What names it, for people: where it stands, or its variable. */
+export const labelOf = (given: Given | undefined, variable: string): string =>
+  given?.place === undefined ? (given?.name ?? nameOf(given, variable)) : placeText(given.place);
+
+/** Its variable, with the file where the value came from one. */
+export const nameOf = (given: Given | undefined, variable: string): string =>
+  given?.bytes === undefined ? variable : `${variable}_FILE=${quoted(given.source)}`;
 
 /** A value without white space around it, and without a pair of quotes around all of it, which `docker --env-file` keeps. */
 export const unwrapped = (given: string): { readonly text: string; readonly hadQuotes: boolean } => {

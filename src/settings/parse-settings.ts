@@ -1,9 +1,15 @@
-import { type Problem, placeText, quoted } from "../failure.ts";
+import { type Problem, placeText } from "../failure.ts";
 import { memoized } from "../memoized.ts";
 import { authenticationOf } from "./authentication.ts";
 import { crossChecks } from "./cross-checks.ts";
 import { crossConnectionChecks } from "./cross-connection-checks.ts";
-import { type ConnectionEnvironment, type Environment, type Given, unwrapped } from "./environment.ts";
+import {
+  type ConnectionEnvironment,
+  type Environment,
+  type Given,
+  nameOf,
+  unwrapped,
+} from "./environment.ts";
 import { localIdentity, remoteIdentity } from "./identities.ts";
 import { ineffectiveVariables } from "./ineffective-variables.ts";
 import { isUnset, type ParsedVariable, parseVariable, quotesTakenOff } from "./parse-variable.ts";
@@ -128,10 +134,7 @@ const checkConnection = (
     isGiven: (name) => !isUnset(environment.get(name)),
     ...occasion,
     hasFailed: (name) => failed.has(name),
-    nameOf: (name) => {
-      const given = environment.get(name);
-      return given?.bytes === undefined ? name : `${name}_FILE=${quoted(given.source)}`;
-    },
+    nameOf: (name) => nameOf(environment.get(name), name),
   });
   const located = (problem: Problem): Problem =>
     isOfFile

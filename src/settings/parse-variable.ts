@@ -1,4 +1,4 @@
-import { type Problem, quoted } from "../failure.ts";
+import type { Problem } from "../failure.ts";
 import { type Given, labelOf, unwrapped } from "./environment.ts";
 import { definitionOf, type VariableName } from "./variables.ts";
 
@@ -15,19 +15,15 @@ export const parseVariable = (name: VariableName, given: Given | undefined): Par
   const errors: Problem[] = [];
   const warnings: Problem[] = [];
   const { text, hadQuotes } = unwrapped(given?.text ?? "");
-  if (hadQuotes) warnings.push(quotesTakenOff(name, labelOf(given ?? {}, name)));
+  if (hadQuotes) warnings.push(quotesTakenOff(name, labelOf(given, name)));
   if (isUnset(given)) {
     if (definition.default === undefined) return { errors, warnings };
     return { ...parseVariable(name, { text: definition.default, source: "default" }), warnings };
   }
-  const label =
-    given?.bytes === undefined || given.place !== undefined || given.name !== undefined
-      ? labelOf(given ?? {}, name)
-      : `${name}_FILE=${quoted(given.source)}`;
   const attribute = (problem: Problem): Problem => ({
     ...problem,
     variable: name,
-    message: `${label}: ${problem.message}`,
+    message: `${labelOf(given, name)}: ${problem.message}`,
     ...(given?.place === undefined ? {} : { place: given.place }),
   });
   if (given?.isUnreadable) return { errors, warnings };

@@ -4,6 +4,13 @@ import fc from "fast-check";
 import { renderIdentity } from "../../../src/backend/strongswan-identity.ts";
 import { type Identity, identityOfEndpoint, parseIdentity } from "../../../src/ipsec/identity.ts";
 
+/** A name that strongSwan is given as its bytes. */
+const byItsBytes = (text: string, name: string, encoded: string): readonly [string, Identity, string] => [
+  text,
+  { kind: "dn", text: name, encoded },
+  `asn1dn:#${encoded}`,
+];
+
 const good: readonly (readonly [string, Identity, string])[] = [
   ["192.0.2.1", { kind: "ipv4", text: "192.0.2.1" }, "192.0.2.1"],
   ["2001:DB8::1", { kind: "ipv6", text: "2001:db8::1" }, "2001:db8::1"],
@@ -17,60 +24,23 @@ const good: readonly (readonly [string, Identity, string])[] = [
   ["@#6D6F", { kind: "keyid", text: "6d6f", encoding: "hex" }, "@#6d6f"],
   ["C=DE,O=Example , CN=moon", { kind: "dn", text: "C=DE, O=Example, CN=moon" }, "C=DE, O=Example, CN=moon"],
   ["/C=DE/CN=moon", { kind: "dn", text: "/C=DE/CN=moon" }, "/C=DE/CN=moon"],
-  [
+  byItsBytes(
     'C=DE, O="Example, Ltd.", CN=moon',
-    {
-      kind: "dn",
-      text: 'C=DE, O="Example, Ltd.", CN=moon',
-      encoded:
-        "3034310b300906035504061302444531163014060355040a130d4578616d706c652c204c74642e310d300b060355040313046d6f6f6e",
-    },
-    "asn1dn:#3034310b300906035504061302444531163014060355040a130d4578616d706c652c204c74642e310d300b060355040313046d6f6f6e",
-  ],
-  [
-    "CN=a\\,b",
-    { kind: "dn", text: 'CN="a,b"', encoded: "300e310c300a06035504031303612c62" },
-    "asn1dn:#300e310c300a06035504031303612c62",
-  ],
-  [
-    "asn1dn:#300E310C300A06035504030C034D2A6F",
-    { kind: "dn", text: "CN=M*o", encoded: "300e310c300a06035504030c034d2a6f" },
-    "asn1dn:#300e310c300a06035504030c034d2a6f",
-  ],
-  [
+    'C=DE, O="Example, Ltd.", CN=moon',
+    "3034310b300906035504061302444531163014060355040a130d4578616d706c652c204c74642e310d300b060355040313046d6f6f6e",
+  ),
+  byItsBytes("CN=a\\,b", 'CN="a,b"', "300e310c300a06035504031303612c62"),
+  byItsBytes("asn1dn:#300E310C300A06035504030C034D2A6F", "CN=M*o", "300e310c300a06035504030c034d2a6f"),
+  byItsBytes(
     "C=DE, O=Müller, CN=*",
-    {
-      kind: "dn",
-      text: "C=DE, O=Müller, CN=*",
-      encoded: "302b310b30090603550406130244453110300e060355040a0c074dc3bc6c6c6572310a300806035504030c012a",
-    },
-    "asn1dn:#302b310b30090603550406130244453110300e060355040a0c074dc3bc6c6c6572310a300806035504030c012a",
-  ],
-  [
-    "O=M\\C3\\bCller",
-    { kind: "dn", text: "O=Müller", encoded: "30123110300e060355040a0c074dc3bc6c6c6572" },
-    "asn1dn:#30123110300e060355040a0c074dc3bc6c6c6572",
-  ],
-  [
-    '/O="M\\C3\\BCller"',
-    { kind: "dn", text: "O=Müller", encoded: "30123110300e060355040a0c074dc3bc6c6c6572" },
-    "asn1dn:#30123110300e060355040a0c074dc3bc6c6c6572",
-  ],
-  [
-    "O=\\\\C3",
-    { kind: "dn", text: 'O="\\\\C3"', encoded: "300e310c300a060355040a0c035c4333" },
-    "asn1dn:#300e310c300a060355040a0c035c4333",
-  ],
-  [
-    "CN=a\\0A\\1Bb",
-    { kind: "dn", text: 'CN="a\\0A\\1Bb"', encoded: "300f310d300b06035504030c04610a1b62" },
-    "asn1dn:#300f310d300b06035504030c04610a1b62",
-  ],
-  [
-    'OU="x + CN=y"',
-    { kind: "dn", text: 'OU="x + CN=y"', encoded: "30133111300f060355040b130878202b20434e3d79" },
-    "asn1dn:#30133111300f060355040b130878202b20434e3d79",
-  ],
+    "C=DE, O=Müller, CN=*",
+    "302b310b30090603550406130244453110300e060355040a0c074dc3bc6c6c6572310a300806035504030c012a",
+  ),
+  byItsBytes("O=M\\C3\\bCller", "O=Müller", "30123110300e060355040a0c074dc3bc6c6c6572"),
+  byItsBytes('/O="M\\C3\\BCller"', "O=Müller", "30123110300e060355040a0c074dc3bc6c6c6572"),
+  byItsBytes("O=\\\\C3", 'O="\\\\C3"', "300e310c300a060355040a0c035c4333"),
+  byItsBytes("CN=a\\0A\\1Bb", 'CN="a\\0A\\1Bb"', "300f310d300b06035504030c04610a1b62"),
+  byItsBytes('OU="x + CN=y"', 'OU="x + CN=y"', "30133111300f060355040b130878202b20434e3d79"),
   ["O=A+B, OU=C++", { kind: "dn", text: "O=A+B, OU=C++" }, "O=A+B, OU=C++"],
   ["C=DE, CN=*", { kind: "dn", text: "C=DE, CN=*" }, "C=DE, CN=*"],
   ["%any", { kind: "any" }, "%any"],
