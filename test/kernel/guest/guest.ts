@@ -4,9 +4,8 @@ import { createServer, type Socket } from "node:net";
 import { join } from "node:path";
 import { createInterface } from "node:readline";
 import { stripVTControlCharacters } from "node:util";
-import { accelerators } from "./accelerators.ts";
 import { prepareBoot } from "./boot-files.ts";
-import { qemu, startMachine } from "./machine.ts";
+import { startMachine } from "./machine.ts";
 import type { GuestEvent, Request } from "./protocol.ts";
 
 /** `containers` is `agent` and a podman that has the image. */
@@ -26,27 +25,15 @@ export type Guest = {
   powerOff(): Promise<void>;
 };
 
-/** Throws, with all that was said, if no way leads to a guest that takes scenarios. */
+/** Throws, with all that was said, if the guest does not come to take scenarios. */
 export const bootGuest = async (purpose: GuestPurpose): Promise<Guest> => {
-  const refusals: string[] = [];
-  for (const accelerator of await accelerators(qemu)) {
-    try {
-      return await bootWith(purpose, accelerator);
-    } catch (error) {
-      refusals.push(`${accelerator.join(" ")}: ${error instanceof Error ? error.message : error}`);
-    }
-  }
-  throw new Error(`the guest does not boot\n${refusals.join("\n")}`);
-};
-
-const bootWith = async (purpose: GuestPurpose, accelerator: readonly string[]): Promise<Guest> => {
   await using scope = new AsyncDisposableStack();
   const files = scope.use(await prepareBoot(purpose));
   const portSocket = join(files.folder, "port.socket");
   const server = createServer().listen(portSocket);
   scope.defer(() => void server.close());
   const connection = once(server, "connection") as Promise<[Socket]>;
-  const machine = await startMachine({ ...files, accelerator, portSocket }, ["ignore", "pipe", "pipe"]);
+  const machine = await startMachine({ ...files, portSocket }, ["ignore", "pipe", "pipe"]);
   const ended = once(machine, "close");
   const kill = (): void => void machine.kill("SIGKILL");
   scope.defer(() => ended.then(() => undefined));
@@ -60,7 +47,9 @@ const bootWith = async (purpose: GuestPurpose, accelerator: readonly string[]): 
   const ready = await nextEvent();
   clearTimeout(bootLimit);
   if (socket === undefined || ready?.kind !== "ready")
-    throw new Error(`not ready within ${bootLimitSeconds} seconds, or gone before; it said:\n${console()}`);
+    throw new Error(
+      `the guest is not ready within ${bootLimitSeconds} seconds, or gone before; it said:\n${console()}`,
+    );
 
   const rest = scope.move();
   const powerOff = async (): Promise<void> => {

@@ -1,7 +1,7 @@
 import { type ChildProcess, type StdioOptions, spawn } from "node:child_process";
 import { join } from "node:path";
 import { createInterface } from "node:readline";
-import { machineType } from "./accelerators.ts";
+import { chooseAccelerator, machineType, qemu } from "./accelerator.ts";
 import type { Kernel } from "./kernel-package.ts";
 import { portName } from "./protocol.ts";
 
@@ -10,22 +10,19 @@ export type MachineParts = {
   readonly initramfs: string;
   /** A folder for sockets. */
   readonly folder: string;
-  readonly accelerator: readonly string[];
   /** The socket that the guest's port is connected to; QEMU is the client. Absent for a guest with a shell. */
   readonly portSocket?: string;
 };
-
-/** QEMU's program for the processor of this host. */
-export const qemu = process.arch === "arm64" ? "qemu-system-aarch64" : "qemu-system-x86_64";
 
 /**
  * Starts QEMU over the host's root; the serial console is QEMU's standard input and output.
  * It dies with this process, whatever ends that. Throws when virtiofsd does not start.
  */
 export const startMachine = async (parts: MachineParts, stdio: StdioOptions): Promise<ChildProcess> => {
+  const accelerator = await chooseAccelerator(parts.kernel);
   const rootSocket = join(parts.folder, "root.socket");
   const server = await serveRoot(rootSocket);
-  const argv = [qemu, ...processor(parts), ...boot(parts), ...root(rootSocket), ...port(parts)];
+  const argv = [qemu, ...processor(accelerator), ...boot(parts), ...root(rootSocket), ...port(parts)];
   const machine = spawn("setpriv", ["--pdeathsig", "KILL", ...argv], { stdio });
   // It ends by itself when QEMU goes, but waits forever for a QEMU that never came.
   machine.once("close", () => server.kill());
@@ -52,7 +49,7 @@ const serveRoot = async (socket: string): Promise<ChildProcess> => {
 const shareRoot = join(import.meta.dirname, "share-root.sh");
 
 /** Virtiofs needs memory that virtiofsd can map. It is taken as the guest uses it. */
-const processor = ({ accelerator }: MachineParts): readonly string[] => [
+const processor = (accelerator: readonly string[]): readonly string[] => [
   ...["-machine", `${machineType},memory-backend=memory`, ...accelerator, "-smp", "2", "-m", memory],
   ...["-object", `memory-backend-memfd,id=memory,size=${memory},share=on`],
 ];
