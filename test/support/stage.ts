@@ -53,8 +53,11 @@ export const openStage = async (scripts: Readonly<Record<string, string>>): Prom
   };
 };
 
+/** In one piece, since several may run at once. */
 const record = `mapfile -d '' environment < /proc/$$/environ
-{ printf '%s\\001' "\${0##*/}" "$@"; printf '\\003'; printf '%s\\001' "\${environment[@]}"; printf '\\002'; } >> /run/stage-calls`;
+printf -v words '%s\\001' "\${0##*/}" "$@"
+printf -v assignments '%s\\001' "\${environment[@]}"
+printf '%s\\003%s\\002' "$words" "$assignments" >> /run/stage-calls`;
 
 const parseCall = (text: string): Call => {
   const [argv = "", environment = ""] = text.split("\u0003");
