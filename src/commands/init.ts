@@ -3,7 +3,9 @@ import { buildGateway } from "../gateway/from-settings.ts";
 import { requireCapabilities } from "../host/capabilities.ts";
 import { memoryJournal } from "../host/journal.ts";
 import { makeVirtualInterfaces } from "../host/keep-virtual-interfaces.ts";
+import { readPathMtu } from "../host/read-path-mtu.ts";
 import { childEnvironment, createRunProgram } from "../host/run-program.ts";
+import { virtualInterfaceVariable } from "../settings/virtual-interface-variable.ts";
 import { createCommandLog, logProblems, logWarnings } from "./command-log.ts";
 import type { Context } from "./context.ts";
 import { loadSettings } from "./load-settings.ts";
@@ -18,8 +20,9 @@ export const init = async (context: Context): Promise<ExitCode> => {
   logWarnings(log, warnings);
   const runProgram = createRunProgram(childEnvironment(context.environment), log);
   try {
-    const { virtualInterfaces } = buildGateway(settings);
-    if (virtualInterfaces.length > 0) requireCapabilities(["NET_ADMIN"]);
+    const tunnels = settings.tunnels.filter((one) => virtualInterfaceVariable(one) !== undefined);
+    if (tunnels.length > 0) requireCapabilities(["NET_ADMIN"]);
+    const { virtualInterfaces } = buildGateway(settings, await readPathMtu(tunnels, runProgram));
     for (const wanted of virtualInterfaces) {
       const changes = await makeVirtualInterfaces([wanted], { runProgram, log, journal: memoryJournal() });
       log.info({ event: "initialised", interface: wanted.name, changes }, "the virtual interface is ready");

@@ -7,6 +7,7 @@ import { exitCodes, Failure } from "../failure.ts";
 import { type Dataplane, onDataplane } from "../gateway/dataplane.ts";
 import { buildGateway } from "../gateway/from-settings.ts";
 import type { Connection, Gateway } from "../gateway/gateway.ts";
+import { readPathMtu } from "../host/read-path-mtu.ts";
 import type { RunProgram } from "../host/run-program.ts";
 import { unsupportedBy } from "../ipsec/proposal-checks.ts";
 import { loadTemplates } from "../load-templates.ts";
@@ -30,7 +31,8 @@ export const planGateway = async (
   dataplane: Dataplane,
   runProgram: RunProgram,
 ): Promise<PlannedGateway> => {
-  const gateway = onDataplane(buildGateway(settings), dataplane);
+  const pathMtu = await readPathMtu(settings.tunnels, runProgram);
+  const gateway = onDataplane(buildGateway(settings, pathMtu), dataplane);
   const backend = backends[settings.gateway.IPSEC_BACKEND];
   await requireSupportedKeywords(backend, gateway, runProgram);
   const files = renderFiles({ ...backend, connectionFiles: revealedFiles[backend.name] }, gateway, {

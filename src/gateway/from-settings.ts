@@ -3,17 +3,30 @@ import type { Network } from "../ipsec/network.ts";
 import type { Proposal } from "../ipsec/proposal.ts";
 import { usableWithIkev1 } from "../ipsec/proposal-checks.ts";
 import { memoized } from "../memoized.ts";
+import { ipv6Inside, leastIpv6Mtu } from "../settings/packet-checks.ts";
 import type { ConnectionSettings, Settings, Values } from "../settings/settings.ts";
 import type { ChildSa, Connection, Gateway, HostRoute } from "./gateway.ts";
 import { packetRulesFor } from "./packet-rule.ts";
-import { joinInterfaces, type LinkAddress, mtuFor, type VirtualInterface } from "./virtual-interface.ts";
+import { type PathMtu, usualPathMtu } from "./path-mtu.ts";
+import {
+  joinInterfaces,
+  type LinkAddress,
+  mtuFor,
+  type VirtualInterface,
+  vtiName,
+  xfrmName,
+} from "./virtual-interface.ts";
 
-/** Builds the model from checked settings. */
-export const buildGateway = (settings: Settings): Gateway => ({
+/** Builds the model from checked settings, and from what is known of the ways to the peers. */
+export const buildGateway = (settings: Settings, pathMtu: PathMtu = usualPathMtu): Gateway => ({
   connections: settings.connections.map(buildConnection),
-  virtualInterfaces: joinInterfaces(settings.tunnels.flatMap(buildVirtualInterface)),
+  virtualInterfaces: joinInterfaces(
+    settings.tunnels.flatMap((values) => buildVirtualInterface(values, pathMtu) ?? []),
+  ),
   hostRoutes: settings.tunnels.flatMap(buildHostRoutes),
-  packetRules: settings.tunnels.flatMap(buildPacketRules),
+  packetRules: settings.tunnels.flatMap((values) =>
+    packetRulesFor(values, buildVirtualInterface(values, pathMtu), pathMtu),
+  ),
   interfaces: settings.gateway.IPSEC_INTERFACES ?? [],
   revocation: settings.gateway.IPSEC_REVOCATION,
   debug: settings.gateway.DEBUG,
@@ -95,36 +108,32 @@ const buildChild = (
   };
 };
 
-const buildVirtualInterface = (values: Values): readonly VirtualInterface[] => {
+const buildVirtualInterface = (values: Values, pathMtu: PathMtu): VirtualInterface | undefined => {
   const { IPSEC_VTI_KEY: key, IPSEC_XFRM_IF_ID: interfaceId } = values;
   const { IPSEC_LOCALIP: local, IPSEC_REMOTEIP: remote } = values;
-  const shared = { peers: [remote], mtu: mtuOf(values) };
+  const shared = { peers: [remote], mtu: mtuOf(values, pathMtu) };
   if (key !== undefined) {
     const { IPSEC_VTI_IPADDR_LOCAL: address, IPSEC_VTI_IPADDR_PEER: peer } = values;
-    return [
-      {
-        kind: "vti",
-        name: `vti${key}`,
-        key,
-        local,
-        remote,
-        addresses: linkAddresses(address && [address], peer && [peer]),
-        routes: distinct(values.IPSEC_VTI_STATICROUTES ?? []),
-        ...shared,
-      },
-    ];
-  }
-  if (interfaceId === undefined) return [];
-  return [
-    {
-      kind: "xfrm",
-      name: `xfrm${interfaceId}`,
-      interfaceId,
-      addresses: linkAddresses(values.IPSEC_XFRM_IPADDR_LOCAL, values.IPSEC_XFRM_IPADDR_PEER),
-      routes: distinct(values.IPSEC_XFRM_STATICROUTES ?? []),
+    return {
+      kind: "vti",
+      name: vtiName(key),
+      key,
+      local,
+      remote,
+      addresses: linkAddresses(address && [address], peer && [peer]),
+      routes: distinct(values.IPSEC_VTI_STATICROUTES ?? []),
       ...shared,
-    },
-  ];
+    };
+  }
+  if (interfaceId === undefined) return undefined;
+  return {
+    kind: "xfrm",
+    name: xfrmName(interfaceId),
+    interfaceId,
+    addresses: linkAddresses(values.IPSEC_XFRM_IPADDR_LOCAL, values.IPSEC_XFRM_IPADDR_PEER),
+    routes: distinct(values.IPSEC_XFRM_STATICROUTES ?? []),
+    ...shared,
+  };
 };
 
 /** Each address with the peer's of its family. */
@@ -137,20 +146,18 @@ const linkAddresses = (
     return peer === undefined ? { local } : { local, peer };
   });
 
-const mtuOf = (values: Values): number | undefined => {
+/** Where too little fits for IPv6, its packets are fragmented after encryption rather than refused. */
+const mtuOf = (values: Values, pathMtu: PathMtu): number | undefined => {
   if (values.IPSEC_MTU === "off") return undefined;
   if (values.IPSEC_MTU !== "auto") return values.IPSEC_MTU;
-  return mtuFor(values.IPSEC_ESPCIPHER, values.IPSEC_LOCALIP, values.IPSEC_REMOTEIP, values.IPSEC_FORCEUDP);
+  const fitting = mtuFor(values, values.IPSEC_FORCEUDP, pathMtu);
+  return ipv6Inside(values) === undefined ? fitting : Math.max(fitting, leastIpv6Mtu);
 };
 
 const buildHostRoutes = (values: Values): readonly HostRoute[] =>
   values.SET_ROUTE_DEFAULT_TABLE
     ? distinct(values.IPSEC_REMOTENET ?? []).map((network) => ({ network, source: values.IPSEC_LOCALIP }))
     : [];
-
-const buildPacketRules = memoized((values: Values) =>
-  packetRulesFor(values, buildVirtualInterface(values)[0]),
-);
 
 /** A network that is listed twice, perhaps in two spellings, would be a route or a policy that is there already. */
 const distinct = (networks: readonly Network[]): readonly Network[] => [

@@ -1,6 +1,7 @@
 import type { Network } from "../ipsec/network.ts";
 import { type SegmentSizes, segmentsIn } from "../ipsec/tunnel-overhead.ts";
 import type { Values } from "../settings/settings.ts";
+import type { PathMtu } from "./path-mtu.ts";
 import { mtuFor, type VirtualInterface } from "./virtual-interface.ts";
 
 /** What becomes of a tunnel's packets besides their protection. */
@@ -24,10 +25,11 @@ export type PacketRule = {
 export const packetRulesFor = (
   values: Values,
   virtual: VirtualInterface | undefined,
+  pathMtu: PathMtu,
 ): readonly PacketRule[] => {
   const { IPSEC_LOCALNET: localNetworks = [], IPSEC_REMOTENET: remoteNetworks = [] } = values;
   const hasNetworks = localNetworks.length > 0 && remoteNetworks.length > 0;
-  const segments = hasNetworks || virtual !== undefined ? segmentsFor(values, virtual) : undefined;
+  const segments = hasNetworks || virtual !== undefined ? segmentsFor(values, virtual, pathMtu) : undefined;
   const keepsSource = hasNetworks && values.IPSEC_NAT_EXEMPT;
   if (segments === undefined && !keepsSource) return [];
   return [
@@ -41,7 +43,11 @@ export const packetRulesFor = (
   ];
 };
 
-const segmentsFor = (values: Values, virtual: VirtualInterface | undefined): PacketRule["segments"] => {
+const segmentsFor = (
+  values: Values,
+  virtual: VirtualInterface | undefined,
+  pathMtu: PathMtu,
+): PacketRule["segments"] => {
   const { IPSEC_MSS: wanted } = values;
   if (typeof wanted === "number") {
     // The same packets: an IPv6 header is 20 bytes longer (RFC 791, RFC 8200).
@@ -49,11 +55,9 @@ const segmentsFor = (values: Values, virtual: VirtualInterface | undefined): Pac
     return { kernel: sizes, userspace: sizes, isDemanded: true };
   }
   if (wanted !== "auto") return undefined;
-  const largest = (inUdp: boolean): number =>
-    mtuFor(values.IPSEC_ESPCIPHER, values.IPSEC_LOCALIP, values.IPSEC_REMOTEIP, inUdp);
   return {
-    kernel: segmentsIn(virtual?.mtu ?? largest(values.IPSEC_FORCEUDP)),
-    userspace: segmentsIn(Math.min(largest(true), tunDeviceMtu)),
+    kernel: segmentsIn(virtual?.mtu ?? mtuFor(values, values.IPSEC_FORCEUDP, pathMtu)),
+    userspace: segmentsIn(Math.min(mtuFor(values, true, pathMtu), tunDeviceMtu)),
     isDemanded: false,
   };
 };

@@ -1,7 +1,8 @@
 import type { Address, Endpoint, InterfaceAddress } from "../ipsec/address.ts";
 import type { Network } from "../ipsec/network.ts";
-import type { Proposal } from "../ipsec/proposal.ts";
 import { largestInnerPacket } from "../ipsec/tunnel-overhead.ts";
+import type { Values } from "../settings/settings.ts";
+import type { PathMtu } from "./path-mtu.ts";
 
 /** An interface whose packets are what tunnels protect. */
 export type VirtualInterface = Vti | XfrmInterface;
@@ -29,6 +30,19 @@ type Shared = {
 
 /** An address of the interface, perhaps with the one at its other end. */
 export type LinkAddress = { readonly local: InterfaceAddress; readonly peer?: Address };
+
+export const vtiName = (key: number): string => `vti${key}`;
+
+export const xfrmName = (interfaceId: number): string => `xfrm${interfaceId}`;
+
+/** The name of the interface that the variables ask for; undefined where they ask for none. */
+export const virtualInterfaceName = ({
+  IPSEC_VTI_KEY: key,
+  IPSEC_XFRM_IF_ID: interfaceId,
+}: Pick<Values, "IPSEC_VTI_KEY" | "IPSEC_XFRM_IF_ID">): string | undefined => {
+  if (key !== undefined) return vtiName(key);
+  return interfaceId === undefined ? undefined : xfrmName(interfaceId);
+};
 
 /** Tells the name of the interface that the packets of a CHILD SA pass; none where its policies take them from all. */
 export const interfaceNames = (
@@ -73,17 +87,10 @@ const distinct = <Thing>(things: readonly Thing[]): readonly Thing[] => [
   ...new Map(things.map((thing) => [JSON.stringify(thing), thing])).values(),
 ];
 
-/**
- * The MTU of an interface whose packets go through these proposals over a path of 1500 bytes, so that none has to
- * be fragmented after encryption.
- */
-export const mtuFor = (
-  proposals: readonly Proposal[],
-  local: Endpoint,
-  remote: Endpoint,
-  inUdp: boolean,
-): number => {
+/** The size of the largest packets that a tunnel takes without having to be fragmented after encryption. */
+export const mtuFor = (values: Values, inUdp: boolean, pathMtu: PathMtu): number => {
+  const { IPSEC_LOCALIP: local, IPSEC_REMOTEIP: remote, IPSEC_ESPCIPHER: proposals } = values;
   const end = local.kind === "address" ? local : remote;
   const outer = end.kind === "address" ? end.address.family : "ipv4";
-  return largestInnerPacket(1500, proposals, { outer, inUdp });
+  return largestInnerPacket(pathMtu(remote), proposals, { outer, inUdp });
 };

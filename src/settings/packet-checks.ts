@@ -11,17 +11,22 @@ export const checkPackets = (values: Values, context: Context, collect: Collecto
 /** Linux takes IPv6 away from an interface whose MTU is less than RFC 8200 §5 has for every link. */
 const checkIpv6Mtu = (values: Values, { error }: Collector): void => {
   const { IPSEC_MTU: mtu } = values;
-  if (typeof mtu !== "number" || mtu >= 1280 || virtualInterfaceVariable(values) === undefined) return;
+  if (typeof mtu !== "number" || mtu >= leastIpv6Mtu || virtualInterfaceVariable(values) === undefined)
+    return;
   const inside = ipv6Inside(values);
   if (inside === undefined) return;
   error(
     ["IPSEC_MTU", inside.variable],
     `IPSEC_MTU=${mtu} is too small for IPv6, which ${inside.variable}=${inside.text} asks for`,
-    "IPv6 needs IPSEC_MTU=1280 at least (RFC 8200 §5)",
+    `IPv6 needs IPSEC_MTU=${leastIpv6Mtu} at least (RFC 8200 §5)`,
   );
 };
 
-const ipv6Inside = (values: Values) =>
+/** Of every link that carries IPv6 (RFC 8200 §5). */
+export const leastIpv6Mtu = 1280;
+
+/** The variable that asks for IPv6 inside the tunnel, and its words; undefined where none does. */
+export const ipv6Inside = (values: Values) =>
   (
     [
       ["IPSEC_XFRM_STATICROUTES", values.IPSEC_XFRM_STATICROUTES],

@@ -399,7 +399,7 @@ export const variables = {
     group: "The host",
     values: "`auto`, `off`, `576` to `9000`",
     meaning:
-      "Largest TCP segment (MSS) that hosts may agree on through the tunnel, over IPv4; over IPv6 it is 20 less. `auto` computes what fits a path of 1500 bytes, or `IPSEC_MTU` where there is a virtual interface; `off` leaves TCP alone.",
+      "Largest TCP segment (MSS) that hosts may agree on through the tunnel, over IPv4; over IPv6 it is 20 less. `auto` computes what fits the way to the peer, or `IPSEC_MTU` where there is a virtual interface; `off` leaves TCP alone.",
     example: "1360",
     default: "auto",
     schema: checkedByResult(parseSize(1360)),
@@ -449,7 +449,7 @@ export const variables = {
     group: "Virtual interface (VTI)",
     values: "`auto`, `off`, `576` to `9000`",
     meaning:
-      "MTU of the virtual interface. `auto` computes what fits a path of 1500 bytes from `IPSEC_ESPCIPHER` and `IPSEC_FORCEUDP`; `off` leaves the kernel's.",
+      "MTU of the virtual interface. `auto` computes what fits the way to the peer, as the host knows it, from `IPSEC_ESPCIPHER` and `IPSEC_FORCEUDP`; `off` leaves the kernel's.",
     example: "1400",
     default: "auto",
     schema: checkedByResult(parseSize(1400)),

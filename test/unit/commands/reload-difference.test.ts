@@ -31,7 +31,10 @@ const present = certificates();
 
 const planned = async (changes: Readonly<Record<string, string>> = {}): Promise<PlannedGateway> => {
   const { settings } = requireSettings(await inspectSettings({ ...environment, ...changes }, "gateway"));
-  return planGateway(settings, "kernel", () => assert.fail("no program is needed"));
+  return planGateway(settings, "kernel", async ([program]) => {
+    assert.equal(program, "ip");
+    return { exitCode: 0, stdout: "", stderr: "" };
+  });
 };
 
 const told = async (before: Readonly<Record<string, string>>, after: Readonly<Record<string, string>>) => {

@@ -224,3 +224,17 @@ test("the MTU of a VTI is what fits 1500 bytes with its proposals and ends, or w
   assert.equal(mtu({ IPSEC_MTU: "1400" }), 1400);
   assert.equal(mtu({ IPSEC_MTU: "off" }), undefined);
 });
+
+test("the MTU of a virtual interface and TCP's segments follow a narrower path, but IPv6 inside has its least size", () => {
+  const narrow = (bytes: number, changes: Readonly<Record<string, string>>) => {
+    const { virtualInterfaces, packetRules } = buildGateway(settingsOf(changes), () => bytes);
+    return { mtu: virtualInterfaces[0]?.mtu, segment: packetRules[0]?.segments?.kernel.ipv4 };
+  };
+  const vti = { IPSEC_VTI_KEY: "42", IPSEC_ESPCIPHER: "aes256gcm16-ecp384" };
+  assert.deepEqual(narrow(1450, vti), { mtu: 1386, segment: 1346 });
+  assert.deepEqual(narrow(1450, { ...vti, IPSEC_VTI_KEY: "" }), { mtu: undefined, segment: 1346 });
+  assert.deepEqual(narrow(1450, { ...vti, IPSEC_MTU: "1400" }), { mtu: 1400, segment: 1360 });
+  assert.deepEqual(narrow(1300, vti), { mtu: 1238, segment: 1198 });
+  const ipv6 = { IPSEC_VTI_STATICROUTES: "2001:db8:2::/64" };
+  assert.deepEqual(narrow(1300, { ...vti, ...ipv6 }), { mtu: 1280, segment: 1240 });
+});
