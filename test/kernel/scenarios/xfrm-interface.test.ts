@@ -25,15 +25,9 @@ test("one XFRM interface carries IPv4 and IPv6 to two peers, as the page makes i
   const before = await sun.snapshot();
   const spoke = sun.gateway(spokeEnvironment(sun, moon), { args: ["run", "--with-init"] });
   for (const [path, content] of files) await moon.writeFile(path, content, 0o600);
-  // All of Debian's plugins take swanctl more than ten seconds in an emulated guest.
-  await moon.writeFile(
-    "/etc/strongswan.d/swanctl.conf",
-    "swanctl { load = random openssl pem pkcs1 x509 }\n",
-  );
-  for (const { environment, words } of commands.filter(({ words }) => words[1] === "init")) {
-    const init = moon.gateway(environment, { args: words.slice(1) });
-    assert.equal((await init.exited).exitCode, 0, init.output());
-  }
+  const init = commands.find(({ words }) => words[1] === "init") ?? assert.fail();
+  const made = moon.gateway(init.environment, { args: ["init"] });
+  assert.equal((await made.exited).exitCode, 0, made.output());
   const run = commands.find(({ words }) => words[1] === "run") ?? assert.fail();
   const hub = moon.gateway(run.environment, { args: ["run"] });
   await Promise.all([hub, spoke].map((gateway) => isPatientlyReady(gateway)));
