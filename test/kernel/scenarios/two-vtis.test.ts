@@ -1,4 +1,3 @@
-// with either backend
 // limit: 300 seconds
 import assert from "node:assert/strict";
 import process from "node:process";
