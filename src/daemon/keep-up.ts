@@ -68,6 +68,8 @@ export const keepUp = async (options: KeepUpOptions): Promise<KeepUp> => {
     const fresh = [...attempts.values()].filter(({ begunAt }) => begunAt > now - freshMilliseconds).length;
     const chosen = due.slice(0, Math.max(0, maximumFresh - fresh));
     for (const child of chosen) {
+      // A stop that has looked for SAs already would not know of another.
+      if (stopped) return false;
       const { count } = attempts.get(child) ?? { count: 0 };
       const pause = Math.min(60_000, 1_000 * 2 ** count);
       attempts.set(child, { count: count + 1, begunAt: now, nextAt: now + pause });

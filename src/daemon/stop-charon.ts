@@ -61,10 +61,13 @@ const isSilent = ({ vici }: Charon): Promise<boolean> => {
 const deleteIkeSas = async ({ vici }: Charon, log: Log, left: () => number): Promise<void> => {
   const asked = new Set<string>();
   const begin = performance.now();
+  let seenNone = false;
   try {
     for (let pause = 5; left() > 0; pause = Math.min(100, pause * 2)) {
       const sas = await listIkeSas(vici);
-      if (sas.length === 0) return;
+      const isNone = sas.length === 0;
+      if (isNone && seenNone) return;
+      seenNone = isNone;
       for (const { uniqueId, state, peerAnswered } of sas) {
         const isNegotiated = state === "CREATED" || state === "CONNECTING";
         const mayComeUp = peerAnswered || performance.now() - begin < firstAnswerMilliseconds;
@@ -73,13 +76,16 @@ const deleteIkeSas = async ({ vici }: Charon, log: Log, left: () => number): Pro
         // -1: charon goes on by itself, so that all are deleted side by side.
         await vici.request("terminate", { "ike-id": uniqueId, timeout: "-1" });
       }
-      await sleep(pause);
+      await sleep(isNone ? belatedMilliseconds : pause);
     }
     log.warn({ event: "delete-unanswered" }, "a peer has not answered the goodbye");
   } catch (error) {
     log.debug({ reason: String(error) }, "charon could not be asked to delete its SAs");
   }
 };
+
+/** charon lists an SA that it was asked for, by us or by a packet, only once one of its threads has begun with it. */
+const belatedMilliseconds = 20;
 
 /** A peer that has not answered by then is not about to take the SA for established. */
 const firstAnswerMilliseconds = 400;
