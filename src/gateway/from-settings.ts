@@ -5,6 +5,7 @@ import { usableWithIkev1 } from "../ipsec/proposal-checks.ts";
 import { memoized } from "../memoized.ts";
 import { ipv6Inside, leastIpv6Mtu } from "../settings/packet-checks.ts";
 import type { ConnectionSettings, Settings, Values } from "../settings/settings.ts";
+import { virtualInterfaceVariable } from "../settings/virtual-interface-variable.ts";
 import type { ChildSa, Connection, Gateway, HostRoute } from "./gateway.ts";
 import { packetRulesFor } from "./packet-rule.ts";
 import { type PathMtu, usualPathMtu } from "./path-mtu.ts";
@@ -14,15 +15,14 @@ import {
   mtuFor,
   type VirtualInterface,
   vtiName,
+  withPeersTaken,
   xfrmName,
 } from "./virtual-interface.ts";
 
 /** Builds the model from checked settings, and from what is known of the ways to the peers. */
 export const buildGateway = (settings: Settings, pathMtu: PathMtu = usualPathMtu): Gateway => ({
   connections: settings.connections.map(buildConnection),
-  virtualInterfaces: joinInterfaces(
-    settings.tunnels.flatMap((values) => buildVirtualInterface(values, pathMtu) ?? []),
-  ),
+  virtualInterfaces: buildVirtualInterfaces(settings, pathMtu),
   hostRoutes: settings.tunnels.flatMap(buildHostRoutes),
   packetRules: settings.tunnels.flatMap((values) =>
     packetRulesFor(values, buildVirtualInterface(values, pathMtu), pathMtu),
@@ -108,6 +108,12 @@ const buildChild = (
   };
 };
 
+const buildVirtualInterfaces = ({ tunnels }: Settings, pathMtu: PathMtu): readonly VirtualInterface[] => {
+  const peers = tunnels.map(({ IPSEC_REMOTEIP: peer }) => peer);
+  const wanted = tunnels.flatMap((values) => buildVirtualInterface(values, pathMtu) ?? []);
+  return joinInterfaces(wanted).map((one) => withPeersTaken(one, peers));
+};
+
 const buildVirtualInterface = (values: Values, pathMtu: PathMtu): VirtualInterface | undefined => {
   const { IPSEC_VTI_KEY: key, IPSEC_XFRM_IF_ID: interfaceId } = values;
   const { IPSEC_LOCALIP: local, IPSEC_REMOTEIP: remote } = values;
@@ -154,8 +160,9 @@ const mtuOf = (values: Values, pathMtu: PathMtu): number | undefined => {
   return ipv6Inside(values) === undefined ? fitting : Math.max(fitting, leastIpv6Mtu);
 };
 
+/** None past a virtual interface, since only what passes that is protected. */
 const buildHostRoutes = (values: Values): readonly HostRoute[] =>
-  values.SET_ROUTE_DEFAULT_TABLE
+  values.SET_ROUTE_DEFAULT_TABLE && virtualInterfaceVariable(values) === undefined
     ? distinct(values.IPSEC_REMOTENET ?? []).map((network) => ({ network, source: values.IPSEC_LOCALIP }))
     : [];
 

@@ -1,5 +1,5 @@
 import type { Address, Endpoint, InterfaceAddress } from "../ipsec/address.ts";
-import type { Network } from "../ipsec/network.ts";
+import { type Network, networkOfHost, overlaps } from "../ipsec/network.ts";
 import { largestInnerPacket } from "../ipsec/tunnel-overhead.ts";
 import type { Values } from "../settings/settings.ts";
 import type { PathMtu } from "./path-mtu.ts";
@@ -22,7 +22,7 @@ type Shared = {
   readonly name: string;
   readonly addresses: readonly LinkAddress[];
   readonly routes: readonly Network[];
-  /** The peers behind it, whose own addresses must not be looked for there. */
+  /** The peers behind it, and others whose own addresses its routes would take. */
   readonly peers: readonly Endpoint[];
   /** `undefined` leaves what the kernel chose. */
   readonly mtu: number | undefined;
@@ -35,14 +35,8 @@ export const vtiName = (key: number): string => `vti${key}`;
 
 export const xfrmName = (interfaceId: number): string => `xfrm${interfaceId}`;
 
-/** The name of the interface that the variables ask for; undefined where they ask for none. */
-export const virtualInterfaceName = ({
-  IPSEC_VTI_KEY: key,
-  IPSEC_XFRM_IF_ID: interfaceId,
-}: Pick<Values, "IPSEC_VTI_KEY" | "IPSEC_XFRM_IF_ID">): string | undefined => {
-  if (key !== undefined) return vtiName(key);
-  return interfaceId === undefined ? undefined : xfrmName(interfaceId);
-};
+/** Whether an interface of that name is one that a gateway makes, this one or another, so that what passes it is in a tunnel. */
+export const isVirtualInterfaceName = (name: string): boolean => /^(?:vti|xfrm)\d+$/.test(name);
 
 /** Tells the name of the interface that the packets of a CHILD SA pass; none where its policies take them from all. */
 export const interfaceNames = (
@@ -82,6 +76,18 @@ const join = (one: VirtualInterface, other: VirtualInterface): VirtualInterface 
   peers: distinct([...one.peers, ...other.peers]),
   mtu: one.mtu === undefined || other.mtu === undefined ? one.mtu : Math.min(one.mtu, other.mtu),
 });
+
+/** With the peers of other tunnels that its routes would take. */
+export const withPeersTaken = (one: VirtualInterface, everyPeer: readonly Endpoint[]): VirtualInterface => ({
+  ...one,
+  peers: distinct([
+    ...one.peers,
+    ...everyPeer.filter((peer) => one.routes.some((route) => contains(route, peer))),
+  ]),
+});
+
+const contains = (network: Network, peer: Endpoint): boolean =>
+  peer.kind === "address" && overlaps(network, networkOfHost(peer.address));
 
 const distinct = <Thing>(things: readonly Thing[]): readonly Thing[] => [
   ...new Map(things.map((thing) => [JSON.stringify(thing), thing])).values(),

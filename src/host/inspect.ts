@@ -10,6 +10,8 @@ export type Route = {
   readonly device?: string;
   readonly source?: string;
   readonly metric?: number;
+  /** What it says of the path, where it does. */
+  readonly mtu?: number;
   /** Who made it: a name or number of rtnetlink(7); absent for whoever said nothing. */
   readonly protocol?: string;
   /** The gateway counts as directly reachable, though no address says so. */
@@ -40,6 +42,7 @@ type IpRoute = IpHop & {
   readonly dst?: string;
   readonly prefsrc?: string;
   readonly metric?: number;
+  readonly metrics?: readonly { readonly mtu?: number }[];
   readonly protocol?: string;
   /** Of a route that has several. */
   readonly nexthops?: readonly IpHop[];
@@ -48,6 +51,7 @@ type IpRoute = IpHop & {
 const parseRoutes = (json: string, family: AddressFamily): readonly Route[] =>
   (JSON.parse(json === "" ? "[]" : json) as readonly IpRoute[]).map((route) => {
     const { gateway, dev, flags } = route.nexthops?.[0] ?? route;
+    const mtu = route.metrics?.find((one) => one.mtu !== undefined)?.mtu;
     return {
       family,
       destination: route.dst ?? "default",
@@ -55,6 +59,7 @@ const parseRoutes = (json: string, family: AddressFamily): readonly Route[] =>
       ...(dev === undefined ? {} : { device: dev }),
       ...(route.prefsrc === undefined ? {} : { source: route.prefsrc }),
       ...(route.metric === undefined ? {} : { metric: route.metric }),
+      ...(mtu === undefined ? {} : { mtu }),
       ...(route.protocol === undefined ? {} : { protocol: route.protocol }),
       ...(flags?.includes("onlink") ? { isOnLink: true } : {}),
     };

@@ -1,6 +1,6 @@
-import type { VirtualInterface } from "../gateway/virtual-interface.ts";
+import { isVirtualInterfaceName, type VirtualInterface } from "../gateway/virtual-interface.ts";
 import type { Address } from "../ipsec/address.ts";
-import { isDefaultRoute, type Network, overlaps, parseNetwork } from "../ipsec/network.ts";
+import { isDefaultRoute, type Network, networkOfHost, overlaps, parseNetwork } from "../ipsec/network.ts";
 import type { Route } from "./inspect.ts";
 import type { Argv, Step } from "./step.ts";
 
@@ -42,14 +42,14 @@ const planPeerRoute = (
   peer: Address,
   mainRoutes: readonly Route[],
 ): readonly Step[] => {
-  const isOver = ({ device }: Route): boolean => device === wanted.name;
-  const over = [...routesOver(wanted), ...mainRoutes.filter(isOver).flatMap(networkOf)];
+  const present = mainRoutes.filter(({ device }) => device === wanted.name);
+  const over = [...routesOver(wanted), ...present.flatMap(networkOf)];
   const taken = longestWith(over, peer);
   const ours = mainRoutes.find(
     ({ destination, protocol }) => destination === peer.text && protocol === ownProtocol,
   );
   const [way] = mainRoutes
-    .filter((route) => route !== ours && route.device !== undefined && !isOver(route))
+    .filter((route) => route !== ours && route.device !== undefined && !isVirtualInterfaceName(route.device))
     .filter((route) => longestWith(networkOf(route), peer) !== undefined)
     .toSorted((one, other) => lengthOf(other) - lengthOf(one) || (one.metric ?? 0) - (other.metric ?? 0));
   if (taken === undefined || way === undefined || lengthOf(way) > taken) return [];
@@ -65,9 +65,8 @@ const planPeerRoute = (
 const ownProtocol = "50";
 
 /** The longest prefix among the networks that have the address in them. */
-const longestWith = (networks: readonly Network[], { family, text }: Address): number | undefined => {
-  const prefixLength = family === "ipv4" ? 32 : 128;
-  const host = { family, text: `${text}/${prefixLength}`, prefixLength };
+const longestWith = (networks: readonly Network[], address: Address): number | undefined => {
+  const host = networkOfHost(address);
   const lengths = networks.filter((one) => overlaps(one, host)).map((one) => one.prefixLength);
   return lengths.length === 0 ? undefined : Math.max(...lengths);
 };
@@ -84,13 +83,17 @@ const networkIn = (text: string): readonly Network[] => {
 };
 
 const isSameWay = (one: Route, other: Route): boolean =>
-  one.gateway === other.gateway && one.device === other.device && one.source === other.source;
+  one.gateway === other.gateway &&
+  one.device === other.device &&
+  one.source === other.source &&
+  one.mtu === other.mtu;
 
-const routeWords = (peer: Address, { gateway, device, source, isOnLink }: Route): readonly string[] => [
+const routeWords = (peer: Address, { gateway, device, source, isOnLink, mtu }: Route): readonly string[] => [
   peer.text,
   ...(gateway === undefined ? [] : ["via", gateway]),
   ...["dev", device ?? ""],
   ...(isOnLink ? ["onlink"] : []),
   ...(source === undefined ? [] : ["src", source]),
   ...["proto", ownProtocol],
+  ...(mtu === undefined ? [] : ["mtu", String(mtu)]),
 ];

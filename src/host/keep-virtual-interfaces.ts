@@ -5,7 +5,7 @@ import type { VirtualInterface } from "../gateway/virtual-interface.ts";
 import { applySteps, type Effects } from "./apply.ts";
 import { inspectInterface } from "./inspect-interface.ts";
 import { mismatch, planVirtualInterface } from "./plan-virtual-interface.ts";
-import type { Step } from "./step.ts";
+import { pasteable, type Step } from "./step.ts";
 import { variableOf } from "./virtual-link.ts";
 
 /** Makes what is missing of the interfaces; returns how many changes that took. */
@@ -41,7 +41,8 @@ const planAll = async (
   const steps = interfaces.map(async (wanted) =>
     planVirtualInterface(wanted, await inspectInterface(wanted, runProgram)),
   );
-  return (await Promise.all(steps)).flat();
+  // Two interfaces may need the same module, or the same way around them.
+  return [...new Map((await Promise.all(steps)).flat().map((step) => [pasteable(step.argv), step])).values()];
 };
 
 /**

@@ -1,6 +1,7 @@
 import { ethernetMtu, type PathMtu, usualPathMtu } from "../gateway/path-mtu.ts";
-import { virtualInterfaceName } from "../gateway/virtual-interface.ts";
+import { isVirtualInterfaceName } from "../gateway/virtual-interface.ts";
 import type { Values } from "../settings/settings.ts";
+import { virtualInterfaceVariable } from "../settings/virtual-interface-variable.ts";
 import type { RunProgram } from "./run-program.ts";
 
 /**
@@ -16,11 +17,10 @@ export const readPathMtu = async (tunnels: readonly Values[], runProgram: RunPro
   const { stdout } = await runProgram(["ip", "-json", "-force", "-batch", "-"], input);
   const answers = stdout.split("\n").flatMap(parseAnswer);
   const linkMtus = new Map(answers.flatMap(({ ifname, mtu }) => (ifname && mtu ? [[ifname, mtu]] : [])));
-  const ours = new Set(tunnels.map(virtualInterfaceName));
   const mtus = new Map<string, number>();
   for (const { dst, dev = "", expires, metrics = [] } of answers) {
-    // Over an interface of ours goes what is in the tunnel.
-    if (dst === undefined || ours.has(dev)) continue;
+    // Over an interface of ours goes what is in a tunnel.
+    if (dst === undefined || isVirtualInterfaceName(dev)) continue;
     const ofRoute = expires === undefined ? metrics.flatMap(({ mtu }) => mtu ?? []) : [];
     mtus.set(dst, Math.min(mtus.get(dst) ?? ethernetMtu, linkMtus.get(dev) ?? ethernetMtu, ...ofRoute));
   }
@@ -29,7 +29,8 @@ export const readPathMtu = async (tunnels: readonly Values[], runProgram: RunPro
 };
 
 const dependsOnPath = (tunnel: Values): boolean =>
-  tunnel.IPSEC_MSS === "auto" || (tunnel.IPSEC_MTU === "auto" && virtualInterfaceName(tunnel) !== undefined);
+  tunnel.IPSEC_MSS === "auto" ||
+  (tunnel.IPSEC_MTU === "auto" && virtualInterfaceVariable(tunnel) !== undefined);
 
 /** Of links and of routes alike. */
 type Answer = {

@@ -1,6 +1,6 @@
 import ipaddr from "ipaddr.js";
 import { invalid, type Problem, quoted, type Result, valid } from "../failure.ts";
-import { type AddressFamily, parseAddress } from "./address.ts";
+import { type Address, type AddressFamily, parseAddress } from "./address.ts";
 
 /** An IP network in canonical form (host bits zero): what a traffic selector of RFC 7296 §2.9 covers here. */
 export type Network = {
@@ -39,6 +39,12 @@ export const parseNetwork = (text: string): Result<{ network: Network; warning?:
     hint: `write ${network.text}, or ${address.value.text}/${bits} if the one host was meant`,
   };
   return valid({ network, warning });
+};
+
+/** The network of one address. */
+export const networkOfHost = ({ family, text }: Address): Network => {
+  const prefixLength = family === "ipv4" ? 32 : 128;
+  return { family, text: `${text}/${prefixLength}`, prefixLength };
 };
 
 /** Whether the two networks share an address. */

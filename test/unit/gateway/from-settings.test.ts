@@ -185,14 +185,42 @@ test("tunnels on one XFRM interface make it one, with the addresses, routes and 
 });
 
 test("in manual configuration there is no connection, but what belongs to the host stays", () => {
-  const gateway = gatewayOf({
-    IPSEC_USE_MANUAL_CONFIG: "yes",
-    IPSEC_VTI_KEY: "7",
-    SET_ROUTE_DEFAULT_TABLE: "yes",
-  });
-  assert.deepEqual(gateway.connections, []);
-  assert.equal(gateway.virtualInterfaces.length, 1);
-  assert.equal(gateway.hostRoutes.length, 1);
+  const manual = { IPSEC_USE_MANUAL_CONFIG: "yes" };
+  const withRoutes = gatewayOf({ ...manual, SET_ROUTE_DEFAULT_TABLE: "yes" });
+  assert.deepEqual(withRoutes.connections, []);
+  assert.equal(withRoutes.hostRoutes.length, 1);
+  assert.equal(gatewayOf({ ...manual, IPSEC_VTI_KEY: "7" }).virtualInterfaces.length, 1);
+});
+
+test("no route leads past a virtual interface", () => {
+  const routes = { SET_ROUTE_DEFAULT_TABLE: "yes" };
+  assert.equal(gatewayOf(routes).hostRoutes.length, 1);
+  for (const virtual of [
+    { IPSEC_VTI_KEY: "7" },
+    { IPSEC_XFRM_IF_ID: "7", IPSEC_BACKEND: "swanctl" },
+  ] as const)
+    assert.deepEqual(gatewayOf({ ...routes, ...virtual }).hostRoutes, []);
+});
+
+test("an interface knows the peers of other tunnels that its routes would take", () => {
+  const tunnel = (changes: Readonly<Record<string, string>>): Values =>
+    settingsOf({ IPSEC_BACKEND: "swanctl", ...changes }).tunnels[0] ?? assert.fail();
+  const everything = { IPSEC_XFRM_IF_ID: "42", IPSEC_XFRM_STATICROUTES: "0.0.0.0/0" };
+  const narrow = { IPSEC_XFRM_IF_ID: "43", IPSEC_XFRM_STATICROUTES: "10.3.0.0/16" };
+  const tunnels = [
+    tunnel(everything),
+    tunnel({ ...narrow, IPSEC_REMOTEIP: "203.0.113.2" }),
+    tunnel({ IPSEC_REMOTEIP: "203.0.113.3" }),
+    tunnel({ IPSEC_LOCALIP: "2001:db8::1", IPSEC_REMOTEIP: "2001:db8::7" }),
+  ];
+  const { virtualInterfaces } = buildGateway({ ...settingsOf({}), tunnels });
+  assert.deepEqual(
+    virtualInterfaces.map(({ name, peers }) => [name, ...peers.map(endpointText)]),
+    [
+      ["xfrm42", "192.0.2.2", "203.0.113.2", "203.0.113.3"],
+      ["xfrm43", "203.0.113.2"],
+    ],
+  );
 });
 
 test("who calls from anywhere cannot be called again when it is dead", () => {

@@ -104,6 +104,23 @@ test("the route that is there is left, and follows when the way has changed", ()
   assert.deepEqual(plan(everything, ours), [], "without any other way there is none to follow");
 });
 
+test("another virtual interface is no way around, since what it takes is in a tunnel", () => {
+  const wanted = interfaceTo(["198.51.100.7"], ["198.51.100.0/24"]);
+  for (const device of ["xfrm7", "vti7"])
+    assert.deepEqual(plan(wanted, wayOut, route("128.0.0.0/1", { device })), [
+      "ip route add 198.51.100.7 via 192.0.2.254 dev eth0 proto 50",
+    ]);
+});
+
+test("the way around takes packets as large as the way that it follows", () => {
+  const narrow = { ...wayOut, mtu: 1400 };
+  const around = "198.51.100.7 via 192.0.2.254 dev eth0 proto 50";
+  assert.deepEqual(plan(everything, narrow), [`ip route add ${around} mtu 1400`]);
+  const ours = route("198.51.100.7", { gateway: "192.0.2.254", protocol: "50" });
+  assert.deepEqual(plan(everything, narrow, { ...ours, mtu: 1400 }), []);
+  assert.deepEqual(plan(everything, narrow, ours), [`ip route replace ${around} mtu 1400`]);
+});
+
 test("every peer of the interface has its own, in its family", () => {
   const wanted = interfaceTo(["198.51.100.7", "2001:db8:7::7"], ["0.0.0.0/0", "::/0"]);
   assert.deepEqual(plan(wanted, wayOut, route("default", { family: "ipv6", gateway: "fe80::1" })), [

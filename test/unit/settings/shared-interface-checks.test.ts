@@ -53,6 +53,18 @@ test("those on other interfaces, or on none, or with a VTI of that number, are n
   );
 });
 
+test("a route for everything takes the packets to the peer of another tunnel, unless its address is known", () => {
+  const everything = tunnel("sun", { IPSEC_XFRM_STATICROUTES: "0.0.0.0/0" });
+  const somewhere = { IPSEC_XFRM_IF_ID: "", IPSEC_REMOTEID: "venus" };
+  for (const IPSEC_REMOTEIP of ["%any", "venus.example.com"])
+    assert.deepEqual(messages(everything, tunnel("venus", { ...somewhere, IPSEC_REMOTEIP })), [
+      `IPSEC_XFRM_STATICROUTES=0.0.0.0/0 of sun would lead the packets to the peer of venus into that tunnel: IPSEC_REMOTEIP=${IPSEC_REMOTEIP} does not tell where they go`,
+    ]);
+  assert.deepEqual(messages(everything, tunnel("venus", { IPSEC_REMOTEIP: "192.0.2.3" })), []);
+  const ipv6 = { IPSEC_LOCALIP: "2001:db8::1", IPSEC_REMOTEIP: "%any" };
+  assert.deepEqual(messages(everything, tunnel("venus", { ...somewhere, ...ipv6 })), []);
+});
+
 test("another MTU, another address of a family, or another end of an IPv6 address, is told with both tunnels", () => {
   for (const [first, second, message] of [
     [{ IPSEC_MTU: "1400" }, {}, "IPSEC_MTU is 1400 for sun and auto for mars"],
