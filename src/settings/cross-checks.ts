@@ -11,6 +11,7 @@ import { localIdentity, remoteIdentity } from "./identities.ts";
 import { checkPackets } from "./packet-checks.ts";
 import type { Purpose, Values } from "./settings.ts";
 import { definitionOf, type VariableName } from "./variables.ts";
+import { virtualInterfaceVariable } from "./virtual-interface-variable.ts";
 import { checkXfrmInterface } from "./xfrm-checks.ts";
 
 export type Context = {
@@ -352,8 +353,19 @@ const checkVirtualInterface = (values: Values, context: Context, { error, warn }
   }
 };
 
-const checkHostRoutes = (values: Values, context: Context, { error }: Collector): void => {
-  if (!values.SET_ROUTE_DEFAULT_TABLE || !values.IPSEC_USE_MANUAL_CONFIG) return;
+const checkHostRoutes = (values: Values, context: Context, { error, warn }: Collector): void => {
+  if (!values.SET_ROUTE_DEFAULT_TABLE) return;
+  const virtual = virtualInterfaceVariable(values);
+  if (virtual !== undefined) {
+    const routes = virtual === "IPSEC_VTI_KEY" ? "IPSEC_VTI_STATICROUTES" : "IPSEC_XFRM_STATICROUTES";
+    warn(
+      ["SET_ROUTE_DEFAULT_TABLE", virtual],
+      `SET_ROUTE_DEFAULT_TABLE=yes has no effect with ${virtual}: what is routed past the virtual interface would leave in clear`,
+      `leave it out; ${routes} routes networks into the tunnel`,
+    );
+    return;
+  }
+  if (!values.IPSEC_USE_MANUAL_CONFIG) return;
   if (values.IPSEC_REMOTENET === undefined && !context.hasFailed("IPSEC_REMOTENET")) {
     error(
       ["SET_ROUTE_DEFAULT_TABLE", "IPSEC_REMOTENET"],

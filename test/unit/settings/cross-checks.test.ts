@@ -295,6 +295,15 @@ test("routes of the host need the remote networks in manual configuration too", 
   expectNothing(manual);
 });
 
+test("routes of the host have no effect with a virtual interface", () => {
+  const routes = { SET_ROUTE_DEFAULT_TABLE: "yes" };
+  const message = /would leave in clear$/;
+  expectWarning({ ...routes, IPSEC_VTI_KEY: "42" }, "SET_ROUTE_DEFAULT_TABLE, IPSEC_VTI_KEY", message);
+  const xfrm = { IPSEC_XFRM_IF_ID: "42", IPSEC_BACKEND: "swanctl" };
+  expectWarning({ ...routes, ...xfrm }, "SET_ROUTE_DEFAULT_TABLE, IPSEC_XFRM_IF_ID", message);
+  expectNothing(routes);
+});
+
 test("an IPSEC_MTU that IPv6 cannot live with is refused where IPv6 is inside the virtual interface", () => {
   const xfrm = { IPSEC_XFRM_IF_ID: "42", IPSEC_BACKEND: "swanctl", IPSEC_DATAPLANE: "kernel" };
   for (const [purpose, variable, changes] of [
