@@ -1,5 +1,5 @@
-import type { Gateway } from "../gateway/gateway.ts";
-import { type Network, overlaps, parseNetwork } from "../ipsec/network.ts";
+import type { ChildSa, Gateway } from "../gateway/gateway.ts";
+import { isDefaultRoute, type Network, overlaps, parseNetwork } from "../ipsec/network.ts";
 import type { Log } from "../observe/log.ts";
 import type { RunProgram } from "./run-program.ts";
 import { type Argv, pasteable } from "./step.ts";
@@ -55,19 +55,22 @@ const routingLeftovers = (
 
 /**
  * The commands that delete the policies of our networks in the text of `ip xfrm policy`, and the SAs that they name.
- * A peer may have narrowed the networks, so part of them is enough.
+ * A peer may have narrowed the networks, so part of them is enough. Policies with another mark or interface are others'.
  */
 const policyLeftovers = (text: string, gateway: Gateway): readonly Argv[] => {
   const pairs = gateway.connections.flatMap(({ children }) =>
-    children.flatMap(({ localNetworks, remoteNetworks }) =>
-      localNetworks.flatMap((local) => remoteNetworks.map((remote) => [local, remote] as const)),
+    children.flatMap((child) =>
+      child.localNetworks.flatMap((local) =>
+        child.remoteNetworks.map((remote) => ({ local, remote, tie: tieText(child) })),
+      ),
     ),
   );
-  const isOurs = (source: Network, destination: Network): boolean =>
+  const isOurs = (source: Network, destination: Network, tieFound: string): boolean =>
     pairs.some(
-      ([local, remote]) =>
-        (overlaps(local, source) && overlaps(remote, destination)) ||
-        (overlaps(remote, source) && overlaps(local, destination)),
+      ({ local, remote, tie }) =>
+        tie === tieFound &&
+        ((isPart(source, local) && isPart(destination, remote)) ||
+          (isPart(source, remote) && isPart(destination, local))),
     );
   const commands = text.split(/\n(?=\S)/).flatMap((entry): readonly Argv[] => {
     const [, source = "", destination = ""] = /^src (\S+) dst (\S+)/.exec(entry) ?? [];
@@ -76,9 +79,13 @@ const policyLeftovers = (text: string, gateway: Gateway): readonly Argv[] => {
     const [from, to] = [parseNetwork(source), parseNetwork(destination)];
     // Without a reqid it was not made by an IKE daemon.
     if (direction === undefined || !from.ok || !to.ok || template === null || template[3] === "0") return [];
-    if (!isOurs(from.value.network, to.value.network)) return [];
     const mark = /\bmark (\S+)\/(\S+)/.exec(entry);
     const interfaceId = /\bif_id (\S+)/.exec(entry);
+    const tie = tieText({
+      ...(mark === null ? {} : { mark: mark[2] === wholeMark ? Number(mark[1]) : Number.NaN }),
+      ...(interfaceId === null ? {} : { interfaceId: Number(interfaceId[1]) }),
+    });
+    if (!isOurs(from.value.network, to.value.network, tie)) return [];
     const [, tunnelSource = "", tunnelDestination = "", reqid = ""] = template;
     return [
       [
@@ -95,3 +102,13 @@ const policyLeftovers = (text: string, gateway: Gateway): readonly Argv[] => {
   const once = new Map(commands.map((argv) => [pasteable(argv), argv]));
   return [...once.values()];
 };
+
+/** The mask of a mark that charon installs for a VTI. */
+const wholeMark = "0xffffffff";
+
+const tieText = ({ mark, interfaceId }: Pick<ChildSa, "mark" | "interfaceId">): string =>
+  `${mark} ${interfaceId}`;
+
+/** Everything is part of everything only. */
+const isPart = (found: Network, ours: Network): boolean =>
+  overlaps(found, ours) && (!isDefaultRoute(found) || isDefaultRoute(ours));
