@@ -134,13 +134,14 @@ const runGateway = async (
   const { virtualInterfaces } = plan.gateway;
   if (withInit) await makeVirtualInterfaces(virtualInterfaces, effects);
   else await requireVirtualInterfaces(virtualInterfaces, effects);
-  let isKept = false;
+  let keeper: ReturnType<typeof keepVirtualInterfaces> | undefined;
   // Not before there is one, since that takes a process; a reload may bring the first.
   const keepInterfaces = (): void => {
-    if (isKept || running.plan.gateway.virtualInterfaces.length === 0) return;
-    isKept = true;
-    const keeper = keepVirtualInterfaces(() => running.plan.gateway.virtualInterfaces, effects, environment);
-    scope.defer(keeper.stop);
+    if (keeper !== undefined) keeper.look();
+    else if (running.plan.gateway.virtualInterfaces.length > 0) {
+      keeper = keepVirtualInterfaces(() => running.plan.gateway.virtualInterfaces, effects, environment);
+      scope.defer(keeper.stop);
+    }
   };
   keepInterfaces();
 

@@ -46,14 +46,14 @@ const planAll = async (
 };
 
 /**
- * Puts back what somebody takes from the interfaces, as soon as `ip monitor` tells of a change.
- * What it puts back is taken back at the end, since it was made here.
+ * Puts back what somebody takes from the interfaces, as soon as `ip monitor` tells of a change, and whenever it is told to
+ * look. What it puts back is taken back at the end, since it was made here.
  */
 export const keepVirtualInterfaces = (
   interfaces: () => readonly VirtualInterface[],
   effects: Effects,
   environment: Record<string, string>,
-): { readonly stop: () => Promise<void> } => {
+): { readonly look: () => void; readonly stop: () => Promise<void> } => {
   let stopped = false;
   let timer: NodeJS.Timeout | undefined;
   let looking: Promise<void> = Promise.resolve();
@@ -62,7 +62,7 @@ export const keepVirtualInterfaces = (
     if (stopped || steps.length === 0) return;
     effects.log.warn(
       { event: "interface-mended", changes: steps.length },
-      "a virtual interface was changed by others and is put back",
+      "a virtual interface is not as it should be, and is mended",
     );
     await applySteps(steps, effects);
   };
@@ -96,7 +96,10 @@ export const keepVirtualInterfaces = (
     // What happened while nobody watched.
     lookSoon();
   };
+  // What happened since `init`.
+  lookSoon();
   return {
+    look: lookSoon,
     stop: async () => {
       stopped = true;
       clearTimeout(timer);
