@@ -62,7 +62,7 @@ test("one XFRM interface carries IPv4 and IPv6 to two peers, as the page makes i
   assert.deepEqual(await Promise.all([hub, spoke].map(stop)), [0, 0]);
   assert.deepEqual(await sun.snapshot(), before);
   const removals = commands.filter(({ words }) => words[0] === "ip");
-  assert.equal(removals.length, 2);
+  assert.equal(removals.length, 3);
   for (const { words } of removals) await moon.run(words);
   assert.doesNotMatch(await moon.run(["ip", "route"]), /xfrm|proto 50/);
 });
