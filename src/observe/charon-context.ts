@@ -24,7 +24,7 @@ export type IkeSaContext = {
 export type Milestone =
   | { readonly kind: "starter-started" | "daemon-started" | "configuration-read" | "secrets-reread" }
   | { readonly kind: "loaded"; readonly connection: string }
-  | { readonly kind: "attempt" | "packet" | "ike-up" | "child-up" };
+  | { readonly kind: "attempt" | "packet" | "peer-proven" | "ike-up" | "child-up" };
 
 export type CharonContext = {
   /** Takes a line in. Lines of level 2 and above tell nothing. */
@@ -111,6 +111,7 @@ export const createCharonContext = (): CharonContext => {
       lastSent = { ikeSa: context, localAddress: sent[1] ?? "", remoteAddress: sent[2] ?? "" };
     if (/^initiating .*IKE_SA /.test(message)) return { kind: "attempt" };
     if (/^\S+ is initiating an? /.test(message)) return { kind: "attempt" };
+    if (isProof(message)) return { kind: "peer-proven" };
     const ikeUp = /^IKE_SA .{1,128}\[(\d+)\] (?:established|rekeyed) between /.exec(message);
     if (ikeUp !== null) {
       const renewed = ikeSaOf(Number(ikeUp[1]));
@@ -146,6 +147,12 @@ export const createCharonContext = (): CharonContext => {
     starterComplaint: () => starterComplaint,
   };
 };
+
+/** No regular expression: the peer chose the name in it, and how long it is. */
+const isProof = (message: string): boolean =>
+  message.startsWith("authentication of '") &&
+  message.endsWith(" successful") &&
+  !message.includes("' (myself) ");
 
 // In characters. A peer can send 64 KiB of either; the default proposals of strongSwan are about 3,000.
 const proposalsKept = 8192;

@@ -55,16 +55,19 @@ export const createDiagnostician = (): Diagnostician => {
   /** Notes what can only be judged later, and says what can be judged now. */
   const judge = (line: CharonLine, sa: IkeSaContext | undefined): Finding | undefined => {
     const pending = (sa && pendings.get(sa)) ?? {};
-    if (sa !== undefined && pending.held?.until.test(line.message)) {
+    const ripe = pending.held?.filter(({ until }) => until.test(line.message)).map((one) => one.diagnosis);
+    const held = ripe?.findLast(({ precise }) => precise) ?? ripe?.at(-1);
+    if (sa !== undefined && held !== undefined) {
       pendings.delete(sa);
-      return { ...pending.held.diagnosis, ...whom(line, sa) };
+      return { ...held, ...whom(line, sa) };
     }
     const reading = readFailure(line);
     if (reading === undefined) return undefined;
     const { message, diagnosis } = reading;
     if (sa !== undefined && message.onlyBefore !== undefined) {
       const refined = refineDiagnosis(diagnosis, line, context);
-      if (refined) pendings.set(sa, { ...pending, held: { diagnosis: refined, until: message.onlyBefore } });
+      const one = refined && { diagnosis: refined, until: message.onlyBefore };
+      if (one) pendings.set(sa, { ...pending, held: [...(pending.held ?? []), one] });
       return undefined;
     }
     const isRetransmission = message.fromRetransmission !== undefined;
@@ -142,7 +145,7 @@ type Subject = {
 };
 
 type Pending = {
-  readonly held?: { readonly diagnosis: Diagnosis; readonly until: RegExp };
+  readonly held?: readonly { readonly diagnosis: Diagnosis; readonly until: RegExp }[];
   readonly silence?: Diagnosis;
 };
 
@@ -187,6 +190,8 @@ const keysOf = (
       return ["daemon secrets-unreadable"];
     case "loaded":
       return [`connection ${milestone.connection}`];
+    case "peer-proven":
+      return [];
     case "attempt":
     case "packet":
       return [`connection ${sa?.connection}`, `peer ${sa?.peer}`];
@@ -218,6 +223,7 @@ const ends = (milestone: Milestone, { scope }: Finding): boolean => {
     case "ike-up":
       return scope === "path" || scope === "ike";
     case "attempt":
+    case "peer-proven":
       return false;
     default:
       return milestone satisfies never;

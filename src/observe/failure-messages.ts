@@ -21,6 +21,9 @@ export type FailureMessage = Partial<Pick<Cause, "severity" | "variables" | "mea
 /** charon goes on to look for another certificate of that identity. */
 const nobodyTrusted = /^no trusted \S+ public key found for /;
 
+/** The same; IKEv2 says no such thing once it has tried a key (`pubkey_authenticator.c`), and only refuses. */
+const peerRefused = /^(?:no trusted \S+ public key found for |generating \w+ \w+ \d+ \[ .*N\(AUTH_FAILED\))/;
+
 // Texts compared in strongSwan 5.9.8, 5.9.14 and 6.0.6; words of the C library in glibc and in musl.
 // The first row that matches wins.
 export const failureMessages: readonly FailureMessage[] = [
@@ -280,13 +283,13 @@ export const failureMessages: readonly FailureMessage[] = [
     text: /^(?:subject|issuer) certificate invalid \(valid from (?<notBefore>.*) to (?<notAfter>.*)\)$/,
     group: "CFG",
     cause: "certificate-expired",
-    onlyBefore: nobodyTrusted,
+    onlyBefore: peerRefused,
   },
   {
     text: /^certificate was revoked on (?<revokedAt>.*), reason: (?<reason>.*)$/,
     group: "CFG",
     cause: "certificate-revoked",
-    onlyBefore: nobodyTrusted,
+    onlyBefore: peerRefused,
   },
   {
     text: /^(?:no issuer certificate found for|\s*self-signed certificate) "(?<subject>.*)"(?: is not trusted)?$/,
@@ -294,6 +297,26 @@ export const failureMessages: readonly FailureMessage[] = [
     cause: "certificate-untrusted",
     meaning: "the peer's certificate leads to no CA of IPSEC_CA_CERT, nor is it IPSEC_REMOTE_CERT",
     onlyBefore: nobodyTrusted,
+  },
+  {
+    text: /^rejecting certificate without digitalSignature or nonRepudiation keyUsage flags$/,
+    group: "IKE",
+    cause: "certificate-untrusted",
+    variables: [],
+    meaning: "the peer's certificate is not for signatures (key usage), and IKE signs",
+    remedy: "the peer needs one made with keyUsage = digitalSignature",
+    onlyBefore: peerRefused,
+  },
+  {
+    text: /^signature validation failed, looking for another key$/,
+    group: "IKE",
+    cause: "certificate-untrusted",
+    vague: true,
+    variables: ["IPSEC_REMOTE_CERT", "IPSEC_CA_CERT"],
+    meaning: "the peer signs with another key than that of the certificate by which it is trusted",
+    remedy:
+      "if the peer has a new certificate, put it into IPSEC_REMOTE_CERT_FILE, or its CA into IPSEC_CA_CERT_FILE",
+    onlyBefore: peerRefused,
   },
   {
     text: /^constraint check failed: peer not authenticated (?:by CA|with peer cert) '(?<expected>.*)'$/,

@@ -41,6 +41,8 @@ const revocationList = root.revocationList();
 type Setup = {
   readonly moon?: Issued;
   readonly sun?: Issued;
+  /** What else is in our directory. */
+  readonly files?: Readonly<Record<string, string>>;
   /** Changes of our environment; an empty value unsets. */
   readonly environment?: Environment;
   /** As the peer's administrator writes them. */
@@ -62,6 +64,8 @@ const startBoth = async (
   await lab.moon.writeFile(`${directory}/key.pem`, moon.privateKey, 0o600);
   await lab.moon.writeFile(`${directory}/ca.pem`, root.certificate);
   await lab.moon.writeFile(crlPath, revocationList);
+  for (const [name, text] of Object.entries(setup.files ?? {}))
+    await lab.moon.writeFile(`${directory}/${name}`, text);
   const peer = await startPeer(lab, setup);
   const gateway = lab.moon.gateway(environmentOf(lab, setup.environment));
   return { gateway, peer };
@@ -189,9 +193,9 @@ suite("certificates that are as they should be bring the tunnel up, whoever begi
   test("the peer's certificate itself, which no CA that we know has signed", async () => {
     await using lab = await createLab();
     const sun = otherRoot.issue({ subject: subjects.sun });
-    await lab.moon.writeFile(`${directory}/peer.pem`, sun.certificate);
     const { gateway } = await startBoth(lab, {
       sun,
+      files: { "peer.pem": sun.certificate },
       environment: {
         IPSEC_CA_CERT_FILE: "",
         IPSEC_REMOTE_CERT_FILE: `${directory}/peer.pem`,
@@ -235,6 +239,9 @@ const untrusted = ["IPSEC_CA_CERT", "IPSEC_REMOTE_CERT", "IPSEC_REMOTEID"];
 const day = 86_400_000;
 const past = { from: new Date(Date.now() - 10 * day), until: new Date(Date.now() - day) };
 
+/** What sun had before it was renewed with another key. */
+const formerSun = root.issue({ subject: subjects.sun });
+
 const refusals: readonly Refusal[] = (["moon", "sun"] as const).flatMap((starts) => [
   {
     title: "a certificate that has expired",
@@ -259,6 +266,13 @@ const refusals: readonly Refusal[] = (["moon", "sun"] as const).flatMap((starts)
     starts,
     environment: { IPSEC_REVOCATION: "strict" },
     verdict: { cause: "certificate-status-unknown", variables: ["IPSEC_REVOCATION"] },
+  },
+  {
+    title: "a certificate that has taken the place of the one that we have of the peer",
+    starts,
+    files: { "peer.pem": formerSun.certificate },
+    environment: { IPSEC_CA_CERT_FILE: "", IPSEC_REMOTE_CERT_FILE: `${directory}/peer.pem` },
+    verdict: { cause: "certificate-untrusted", variables: ["IPSEC_REMOTE_CERT", "IPSEC_CA_CERT"] },
   },
 ]);
 

@@ -187,6 +187,11 @@ const samples: readonly Sample[] = [
   ],
   ['16[CFG1] <site|1>   self-signed certificate "C=DE, CN=sun" is not trusted', "certificate-untrusted"],
   [
+    "16[IKE1] <site|1> rejecting certificate without digitalSignature or nonRepudiation keyUsage flags",
+    "certificate-untrusted",
+  ],
+  ["16[IKE1] <site|1> signature validation failed, looking for another key", "certificate-untrusted"],
+  [
     "16[CFG1] <site|1> constraint check failed: peer not authenticated by CA 'C=DE, CN=root'",
     "certificate-untrusted",
   ],

@@ -299,3 +299,48 @@ test("why a certificate is not trusted is told, and not also that it is not", ()
     [],
   );
 });
+
+test("a signature by another key than the peer's is told once no key of it is left, at either end", () => {
+  const another = "16[IKE1] <site|1> signature validation failed, looking for another key";
+  const noIssuer = '16[CFG1] <site|1> no issuer certificate found for "CN=sun"';
+  const [started = "", ...refusals] = [
+    initiating("site"),
+    "16[ENC1] <site|1> generating INFORMATIONAL request 2 [ N(AUTH_FAILED) ]",
+    "16[ENC1] <site|1> generating IKE_AUTH response 1 [ N(AUTH_FAILED) ]",
+    "16[IKE1] <site|1> no trusted RSA public key found for 'CN=sun'",
+  ];
+  const [generic] = observe(createDiagnostician(), noIssuer, refusals[2] ?? "");
+  for (const refused of refusals) {
+    const [finding, ...more] = observe(createDiagnostician(), started, another, refused);
+    assert.deepEqual([finding?.cause, more], ["certificate-untrusted", []]);
+    assert.match(finding?.remedy ?? "", /IPSEC_REMOTE_CERT_FILE/);
+    const usage = another.replace(
+      /signature.*/,
+      "rejecting certificate without digitalSignature or nonRepudiation keyUsage flags",
+    );
+    assert.match(
+      observe(createDiagnostician(), started, usage, another, refused)[0]?.meaning ?? "",
+      /key usage/,
+    );
+    const expired = "16[CFG1] <site|1> subject certificate invalid (valid from A to B)";
+    assert.deepEqual(tell(started, another, expired, refused), ["certificate-expired"]);
+  }
+  // The certificate that we have was looked at before, the one that came is after.
+  for (const lines of [
+    [noIssuer, another],
+    [another, noIssuer],
+  ]) {
+    const [finding] = observe(createDiagnostician(), started, ...lines, refusals[0] ?? "");
+    assert.ok(finding);
+    assert.notEqual(finding.meaning, generic?.meaning);
+  }
+});
+
+test("what was said of a key is over once another one of the peer's fits", () => {
+  const another = "16[IKE1] <site|1> signature validation failed, looking for another key";
+  const proof = "16[IKE1] <site|1> authentication of 'CN=sun' with ECDSA_WITH_SHA256_DER successful";
+  const refused = "16[ENC1] <site|1> generating INFORMATIONAL request 2 [ N(AUTH_FAILED) ]";
+  assert.deepEqual(tell(initiating("site"), another, proof, refused), []);
+  const own = proof.replace("' with", "' (myself) with");
+  assert.deepEqual(tell(initiating("site"), another, own, refused), ["certificate-untrusted"]);
+});

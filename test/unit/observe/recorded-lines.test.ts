@@ -67,6 +67,8 @@ const expected: Readonly<Record<string, readonly Expected[]>> = {
   "certificate-refused-v2.sun": [
     { cause: "certificate-untrusted", of: "site", values: { subject: "C=DE, O=Example, CN=moon" } },
   ],
+  "certificate-renewed-v2.moon": [{ cause: "certificate-untrusted", of: "site", values: {} }],
+  "certificate-renewed-v2.sun": [],
   "certificate-revoked-v2.moon": [
     {
       cause: "certificate-revoked",
