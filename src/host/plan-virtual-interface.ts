@@ -67,12 +67,7 @@ const dismantle = (
     ...addresses
       // The kernel gives every interface its own link-local address, and puts it back by itself.
       .filter(({ local }) => !local.startsWith("fe80:"))
-      .map(({ local, peer, prefixLength }) =>
-        change(
-          "address",
-          peer === undefined ? [`${local}/${prefixLength}`] : [local, "peer", `${peer}/${prefixLength}`],
-        ),
-      ),
+      .map((address) => change("address", wordsOf(address))),
     ...(["disable_policy", "rp_filter"] as const).flatMap((key) => {
       const own = sysctls.get(`net/ipv4/conf/${name}/${key}`);
       const first = sysctls.get(`net/ipv4/conf/default/${key}`);
@@ -110,13 +105,28 @@ const undoMtu = (name: string, link: LinkState | undefined): { readonly undo?: A
 const setAddresses = (wanted: VirtualInterface, present: readonly AddressState[]): readonly Step[] =>
   wanted.addresses.flatMap((address) => {
     if (present.some((one) => isThere(address, one))) return [];
-    const argv = (verb: string): Argv => [
+    const argv = (verb: string, words: readonly string[]): Argv => [
       ...(["ip", "address", verb] as const),
-      ...addressWords(address),
+      ...words,
       ...["dev", wanted.name],
     ];
-    return [{ why: `give ${wanted.name} its address`, argv: argv("add"), undo: argv("delete") }];
+    const own = addressWords(address);
+    return [
+      // With another length or other end the kernel would refuse it over IPv6, and keep both over IPv4.
+      ...present
+        .filter((one) => one.local === address.local.address.text)
+        .filter((one) => !wanted.addresses.some((other) => isThere(other, one)))
+        .map((other) => ({
+          why: `take ${wordsOf(other).join(" ")} from ${wanted.name}, whose address differs in its length or its peer`,
+          argv: argv("delete", wordsOf(other)),
+          undo: argv("add", wordsOf(other)),
+        })),
+      { why: `give ${wanted.name} its address`, argv: argv("add", own), undo: argv("delete", own) },
+    ];
   });
+
+const wordsOf = ({ local, peer, prefixLength }: AddressState): readonly string[] =>
+  peer === undefined ? [`${local}/${prefixLength}`] : [local, "peer", `${peer}/${prefixLength}`];
 
 const isThere = ({ local, peer }: LinkAddress, present: AddressState): boolean =>
   present.local === local.address.text &&

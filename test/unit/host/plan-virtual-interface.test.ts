@@ -207,11 +207,6 @@ test("whatever alone differs is changed in place, and back", () => {
       "ip address delete 169.254.10.1 peer 169.254.10.2 dev vti42",
     ],
     [
-      { ...right, addresses: [{ local: "169.254.10.1", peer: "169.254.10.9", prefixLength: 32 }] },
-      "ip address add 169.254.10.1 peer 169.254.10.2 dev vti42",
-      "ip address delete 169.254.10.1 peer 169.254.10.2 dev vti42",
-    ],
-    [
       { ...right, routes: [route("10.3.0.7")] },
       "ip route add 10.2.0.0/16 dev vti42",
       "ip route delete 10.2.0.0/16 dev vti42",
@@ -246,7 +241,10 @@ test("an address without a peer has its length, and all of it when none is given
     addresses: [{ local: "169.254.10.1", prefixLength }],
   });
   assert.deepEqual(plan(alone("169.254.10.1/30"), present(30)), []);
-  assert.deepEqual(plan(alone("169.254.10.1/30"), present(31)), ["ip address add 169.254.10.1/30 dev vti42"]);
+  assert.deepEqual(plan(alone("169.254.10.1/30"), present(31)), [
+    "ip address delete 169.254.10.1/31 dev vti42",
+    "ip address add 169.254.10.1/30 dev vti42",
+  ]);
 });
 
 test("without an address, routes or MTU none is set", () => {

@@ -76,6 +76,32 @@ test("an interface that is as it should be needs nothing, whatever device it bel
   assert.equal(mismatch(interfaceOf(), nothing), "xfrm42 does not exist");
 });
 
+test("an address of another length, or with another end, is replaced", () => {
+  const [ipv4, ipv6] = right.addresses;
+  const differing = [
+    { ...(ipv4 ?? assert.fail()), peer: "169.254.10.9" },
+    { ...(ipv6 ?? assert.fail()), prefixLength: 126 },
+  ];
+  assert.deepEqual(plan(interfaceOf(), { ...right, addresses: differing }), [
+    "ip address delete 169.254.10.1 peer 169.254.10.9/32 dev xfrm42",
+    "ip address add 169.254.10.1 peer 169.254.10.2 dev xfrm42",
+    "ip address delete fd00:42::1/126 dev xfrm42",
+    "ip address add fd00:42::1/64 dev xfrm42",
+  ]);
+  const [first] = interfaceOf().addresses;
+  const third = interfaceOf({ IPSEC_XFRM_IPADDR_PEER: "169.254.10.3" }).addresses[0] ?? assert.fail();
+  const shared = { ...interfaceOf(), addresses: [first ?? assert.fail(), third] };
+  assert.deepEqual(
+    plan(shared, {
+      ...right,
+      addresses: [{ local: "169.254.10.1", peer: "169.254.10.3", prefixLength: 32 }],
+    }),
+    ["ip address add 169.254.10.1 peer 169.254.10.2 dev xfrm42"],
+  );
+  const others = [...right.addresses, { local: "169.254.20.1", prefixLength: 32 }];
+  assert.deepEqual(plan(interfaceOf(), { ...right, addresses: others }), [], "those of others stay");
+});
+
 test("an interface of another kind or if_id is made anew, and its undo makes it again with its device", () => {
   for (const other of [{ interfaceId: 7, device: "eth0" }, { kind: "vti" }] as const) {
     const state = { ...right, link: { ...link, ...other } };
