@@ -1,5 +1,5 @@
 import type { Certificate } from "../ipsec/certificate.ts";
-import { fitsVici, longestEncoded } from "../ipsec/identity.ts";
+import { fitsVici, type Identity, longestEncoded } from "../ipsec/identity.ts";
 import { openPrivateKey } from "../ipsec/private-key.ts";
 import { checkCertificate, nameFor, shown } from "./certificate-worth.ts";
 import type { Collector, Context } from "./cross-checks.ts";
@@ -237,17 +237,21 @@ const checkIdentities = (
         "have one made with a subject, for example -subj /C=DE/O=Example/CN=moon.example.com",
       );
     }
-    if (identity === undefined || identity.kind === "any" || confirmedBy(certificate, identity) !== undefined)
-      continue;
-    // One to present has none, which is said elsewhere.
-    if (identity.text.includes("*") && (name === "IPSEC_LOCALID" || isMatchedBy(certificate, identity)))
-      continue;
-    // strongSwan would: by subject key identifier, serial number and fingerprints (has_subject() in x509_cert.c).
-    const what = identity.kind === "keyid" ? "is a key identifier, which is not looked for" : "is not";
+    if (identity === undefined || confirmedBy(certificate, identity) !== undefined) continue;
+    // One to present is neither anybody nor has it a wildcard, which is said elsewhere.
+    if (name === "IPSEC_LOCALID" && (identity.kind === "any" || identity.text.includes("*"))) continue;
+    if (isMatchedBy(certificate, identity)) continue;
     error(
       [name, source],
-      `${name}=${shown(identity)} ${what} in the certificate of ${nameOf(source)}, which has ${names.map(shown).join(", ") || "no name"}`,
+      `${name}=${shown(identity)} ${absence[identity.kind] ?? "is not"} in the certificate of ${nameOf(source)}, which has ${names.map(shown).join(", ") || "no name"}`,
       `take one of these, or leave ${name} out for the first`,
     );
   }
+};
+
+const absence: Partial<Record<Identity["kind"], string>> = {
+  // strongSwan would take the subject in its place (build_auth_cfg() in stroke_config.c, peer_sn() in vici_config.c).
+  any: "chooses no identity",
+  // strongSwan would look: by subject key identifier, serial number and fingerprints (has_subject() in x509_cert.c).
+  keyid: "is a key identifier, which is not looked for",
 };

@@ -357,6 +357,20 @@ test("the peer's certificate takes the place of its CA and gives its identity", 
   );
 });
 
+test("of the peer's certificate one identity is meant, and not any", () => {
+  const sun = root.issue({ subject: "/C=DE/CN=sun", alternativeNames: "DNS:sun.example.org" });
+  const pinned = { IPSEC_CA_CERT: "", IPSEC_REMOTE_CERT: sun.certificate, IPSEC_REMOTEID: "%any" };
+  for (const backend of ["stroke", "swanctl"]) {
+    const parsed = parse(moon, { ...pinned, IPSEC_BACKEND: backend });
+    refuses(
+      parsed,
+      "IPSEC_REMOTEID, IPSEC_REMOTE_CERT",
+      /^IPSEC_REMOTEID="%any" chooses no identity in the certificate of IPSEC_REMOTE_CERT, which has "C=DE, CN=sun", "sun.example.org"$/,
+    );
+    assert.equal(parsed.errors[0]?.hint, "take one of these, or leave IPSEC_REMOTEID out for the first");
+  }
+});
+
 test("a peer whose identity is not said must have its address in its certificate, of which there is a warning", () => {
   const { warnings } = parse(moon, { IPSEC_REMOTEID: "" });
   assert.deepEqual(
