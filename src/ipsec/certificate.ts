@@ -53,6 +53,10 @@ export const readCertificate = (bytes: Uint8Array): Certificate => {
   };
 };
 
+/** Whether both are of one CA, which others may have signed beside itself. */
+export const isSameAuthority = (one: Certificate, other: Certificate): boolean =>
+  one.subject.text === other.subject.text && one.publicKey.equals(other.publicKey);
+
 const isIssued = (certificate: X509Certificate, issuer: X509Certificate): boolean =>
   certificate.checkIssued(issuer) && certificate.verify(issuer.publicKey);
 

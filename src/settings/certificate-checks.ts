@@ -1,6 +1,7 @@
 import type { Certificate } from "../ipsec/certificate.ts";
 import { fitsVici, type Identity, longestEncoded } from "../ipsec/identity.ts";
 import { openPrivateKey } from "../ipsec/private-key.ts";
+import { isCrossSigned } from "./authentication.ts";
 import { checkCertificate, nameFor, shown } from "./certificate-worth.ts";
 import type { Collector, Context } from "./cross-checks.ts";
 import {
@@ -121,7 +122,8 @@ const checkChain = (values: Values, { nameOf }: Context, { error, warn }: Collec
       "only the first is this gateway's own; intermediate CAs follow",
     );
   }
-  const issuers = [...others, ...(values.IPSEC_CA_CERT ?? [])];
+  const authorities = values.IPSEC_CA_CERT ?? [];
+  const issuers = [...others, ...authorities].filter((one) => !isCrossSigned(one, authorities));
   const last = endOfChain(own, issuers);
   if (last.isSelfSigned) return;
   warn(

@@ -12,6 +12,8 @@ export type IssueRequest = {
   /** As `openssl req -subj` takes it: `/C=DE/CN=moon`; an empty one names nobody. */
   readonly subject: string;
   readonly kind?: KeyKind;
+  /** One that there is already, instead of a new one. */
+  readonly privateKey?: string;
   /** As openssl writes them: `DNS:moon.example.org,IP:192.0.2.1`. */
   readonly alternativeNames?: string;
   /** Where the list of revoked certificates is: `file:///etc/root.crl`. */
@@ -64,7 +66,8 @@ export const createPki = (): {
 const authorityIn = (folder: string, newFolder: () => string): Authority => {
   const issueInto = (own: string, name: string, request: IssueRequest): Issued => {
     const [key, certificate] = [join(own, `${name}.key`), join(own, `${name}.crt`)];
-    makeKey(key, request.kind ?? "ecdsa");
+    if (request.privateKey === undefined) makeKey(key, request.kind ?? "ecdsa");
+    else writeFileSync(key, request.privateKey);
     sign(folder, request, key, certificate, false);
     return { certificate: readFileSync(certificate, "utf8"), privateKey: readFileSync(key, "utf8") };
   };

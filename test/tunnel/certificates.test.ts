@@ -190,6 +190,19 @@ suite("certificates that are as they should be bring the tunnel up, whoever begi
     assert.equal(await stop(gateway), 0);
   });
 
+  test("a certificate of the root that another CA has signed, after ours and beside the root itself", async () => {
+    const { certificate: crossSigned } = otherRoot.issue({
+      subject: "/C=DE/O=Example/CN=root",
+      privateKey: root.privateKey,
+      isAuthority: true,
+    });
+    await assertAccepted({
+      moon: { ...moonIssued, certificate: moonIssued.certificate + crossSigned },
+      files: { "both.pem": root.certificate + crossSigned },
+      environment: { IPSEC_CA_CERT_FILE: `${directory}/both.pem` },
+    });
+  });
+
   test("the peer's certificate itself, which no CA that we know has signed", async () => {
     await using lab = await createLab();
     const sun = otherRoot.issue({ subject: subjects.sun });

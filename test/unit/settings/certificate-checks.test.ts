@@ -5,6 +5,7 @@ import { after, test } from "node:test";
 import fc from "fast-check";
 import { renderIdentity } from "../../../src/backend/strongswan-identity.ts";
 import type { Problem } from "../../../src/failure.ts";
+import { authoritiesOf } from "../../../src/ipsec/authentication.ts";
 import { type ParsedSettings, parseSettings } from "../../../src/settings/parse-settings.ts";
 import { environmentOf, minimal } from "../../support/environment-of.ts";
 import { convertKey, createPki, type Issued, type KeyKind } from "../../support/pki.ts";
@@ -298,6 +299,34 @@ test("intermediate certificates follow the own one; a chain with a gap warns of 
     parse(own, { IPSEC_CERT: own.certificate + middle.certificate + moon.certificate }),
     "IPSEC_CERT",
     /"C=DE, O=Example, CN=moon" after the first is not that of a CA/,
+  );
+});
+
+test("the certificate of a trusted root that another CA has signed is left out", () => {
+  const other = pki.root("/CN=other");
+  const { privateKey } = root;
+  const { certificate: crossSigned } = other.issue({
+    subject: "/C=DE/O=Example/CN=root",
+    privateKey,
+    isAuthority: true,
+  });
+  const own = { ...moon, certificate: moon.certificate + crossSigned };
+  for (const changes of [{}, { IPSEC_CA_CERT: root.certificate + crossSigned }] as const) {
+    const parsed = parse(own, changes);
+    assert.deepEqual(parsed.warnings, []);
+    const { authentication } = connectionOf(parsed);
+    assert.ok(authentication.method === "pubkey");
+    assert.deepEqual(
+      authoritiesOf(authentication).map(({ pem }) => pem),
+      [root.certificate],
+    );
+  }
+  // To whom trusts the other root, it is an intermediate as any.
+  const { authentication } = connectionOf(parse(own, { IPSEC_CA_CERT: other.certificate }));
+  assert.ok(authentication.method === "pubkey");
+  assert.deepEqual(
+    authentication.intermediates.map(({ pem }) => pem),
+    [crossSigned],
   );
 });
 
