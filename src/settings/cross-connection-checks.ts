@@ -1,5 +1,7 @@
 import { type Place, type Problem, placeText, quoted } from "../failure.ts";
 import { endpointText } from "../ipsec/address.ts";
+import type { Certificate } from "../ipsec/certificate.ts";
+import { authoritiesIn } from "./authentication.ts";
 import { localIdentity, remoteIdentity } from "./identities.ts";
 import type { Purpose, Values } from "./settings.ts";
 import { checkSharedInterfaces } from "./shared-interface-checks.ts";
@@ -58,27 +60,38 @@ const keyChecks = (connections: readonly NamedConnection[]): readonly Problem[] 
   ];
 };
 
-/** ipsec.conf(5) names the CA of a connection by its subject, and strongSwan takes the first that has it. */
+/**
+ * ipsec.conf(5) names the root of a connection by its subject, and strongSwan takes any CA that has it, of whichever
+ * connection it is and wherever it stands in a chain.
+ */
 const rootChecks = (connections: readonly NamedConnection[]): readonly Problem[] => {
-  const seen = new Map<string, { readonly first: NamedConnection; readonly fingerprint: string }>();
-  return connections.flatMap((connection) => {
-    const { IPSEC_AUTH: method, IPSEC_BACKEND: backend, IPSEC_CA_CERT: authorities } = connection.values;
-    if (method !== "pubkey" || backend !== "stroke") return [];
-    return (authorities ?? []).flatMap(({ isSelfSigned, subject, fingerprint }) => {
-      const known = seen.get(subject.text);
-      if (!isSelfSigned || known?.fingerprint === fingerprint) return [];
-      if (known === undefined) {
-        seen.set(subject.text, { first: connection, fingerprint });
-        return [];
-      }
-      return [
-        problemOf(connection, ["IPSEC_CA_CERT", "IPSEC_BACKEND"], {
-          message: `its CA is not that of ${known.first.name}, though both call themselves ${quoted(subject.text)}, by which ipsec.conf finds them`,
-          hint: "set IPSEC_BACKEND=swanctl",
-        }),
-      ];
-    });
+  const given = connections.flatMap((connection) =>
+    authoritiesOf(connection).map((authority) => ({ connection, authority })),
+  );
+  const named = new Set(
+    given.flatMap(({ authority }) => (authority.isSelfSigned ? [authority.subject.text] : [])),
+  );
+  const seen = new Map<string, (typeof given)[number]>();
+  return given.flatMap((one) => {
+    const { subject, fingerprint } = one.authority;
+    const known = seen.get(subject.text) ?? one;
+    seen.set(subject.text, known);
+    const isOther = known.connection !== one.connection && known.authority.fingerprint !== fingerprint;
+    if (!isOther || !named.has(subject.text)) return [];
+    return [
+      problemOf(one.connection, ["IPSEC_CA_CERT", "IPSEC_BACKEND"], {
+        message: `its CA is not that of ${known.connection.name}, though both call themselves ${quoted(subject.text)}, by which ipsec.conf finds them`,
+        hint: "set IPSEC_BACKEND=swanctl",
+      }),
+    ];
   });
+};
+
+/** Each once. */
+const authoritiesOf = ({ values }: NamedConnection): readonly Certificate[] => {
+  if (values.IPSEC_AUTH !== "pubkey" || values.IPSEC_BACKEND !== "stroke") return [];
+  const { roots, trusted, own } = authoritiesIn(values);
+  return [...new Map([...roots, ...trusted, ...own].map((one) => [one.fingerprint, one])).values()];
 };
 
 type Problems = { readonly errors: readonly Problem[]; readonly warnings: readonly Problem[] };

@@ -4,7 +4,7 @@ import { parseSettings } from "../../../src/settings/parse-settings.ts";
 import type { Purpose } from "../../../src/settings/settings.ts";
 import { createSettingsMemory } from "../../../src/settings/settings-memory.ts";
 import { environmentOf } from "../../support/environment-of.ts";
-import { createPki } from "../../support/pki.ts";
+import { type Authority, createPki, type Issued } from "../../support/pki.ts";
 
 type Variables = Readonly<Record<string, string>>;
 
@@ -150,32 +150,50 @@ test("IPSEC_NAME has no effect then, and says so", () => {
   );
 });
 
-test("two CAs of one name cannot be told apart in ipsec.conf", () => {
-  using pki = createPki();
-  const [root, renamed] = [pki.root("/CN=root"), pki.root("/CN=root")];
+/** Two connections and more that differ in their peer alone, and in what is changed of each. */
+const certified = (...changes: readonly Variables[]): Readonly<Record<string, Variables>> => {
   const { IPSEC_PSK: _, ...withoutKey } = common;
-  const certified = (authority: typeof root, number: number) => {
-    const { certificate, privateKey } = authority.issue({ subject: "/CN=moon" });
-    return {
-      ...withoutKey,
-      IPSEC_REMOTEIP: `192.0.2.${number}`,
-      IPSEC_REMOTENET: `10.${number}.0.0/16`,
-      IPSEC_AUTH: "pubkey",
-      IPSEC_CERT: certificate,
-      IPSEC_PRIVATE_KEY: privateKey,
-      IPSEC_CA_CERT: authority.certificate,
-    };
-  };
-  const errorsOf = (...authorities: readonly (typeof root)[]) =>
-    check(
-      Object.fromEntries(
-        authorities.map((authority, index) => [`c${index}`, certified(authority, index + 2)]),
-      ),
-    ).errors;
-  assert.deepEqual(errorsOf(root, root, pki.root("/CN=other")), []);
-  assert.deepEqual(errorsOf(root, renamed), [
-    'site.yaml:2: connections.c1: its CA is not that of c0, though both call themselves "CN=root", by which ipsec.conf finds them',
-  ]);
+  return Object.fromEntries(
+    changes.map((one, index) => [
+      `c${index}`,
+      {
+        ...withoutKey,
+        IPSEC_REMOTEIP: `192.0.2.${index + 2}`,
+        IPSEC_REMOTENET: `10.${index + 2}.0.0/16`,
+        IPSEC_AUTH: "pubkey",
+        ...one,
+      },
+    ]),
+  );
+};
+
+const ownedBy = ({ certificate, privateKey }: Issued, ...chain: readonly Issued[]): Variables => ({
+  IPSEC_CERT: [certificate, ...chain.map((one) => one.certificate)].join(""),
+  IPSEC_PRIVATE_KEY: privateKey,
+});
+
+test("two CAs of one name cannot be told apart in ipsec.conf, whichever of them is a root", () => {
+  using pki = createPki();
+  const [root, renamed, other] = [pki.root("/CN=root"), pki.root("/CN=root"), pki.root("/CN=other")];
+  const below = other.authority({ subject: "/CN=root" });
+  const moon = { subject: "/CN=moon" };
+  const trusting = (authority: Authority, ...more: readonly Authority[]) => ({
+    ...ownedBy(other.issue(moon)),
+    IPSEC_CA_CERT: [authority, ...more].map(({ certificate }) => certificate).join(""),
+  });
+  const refused =
+    'site.yaml:2: connections.c1: its CA is not that of c0, though both call themselves "CN=root", by which ipsec.conf finds them';
+  const withChain = { ...trusting(other), ...ownedBy(below.issue(moon), below) };
+  assert.deepEqual(check(certified(trusting(root), trusting(root), trusting(other))).errors, []);
+  for (const second of [trusting(renamed), trusting(other, below), withChain]) {
+    assert.deepEqual(check(certified(trusting(root), second)).errors, [refused]);
+    assert.deepEqual(check(certified(second, trusting(root))).errors, [refused]);
+    const swanctl = { IPSEC_BACKEND: "swanctl" };
+    assert.deepEqual(check(certified(trusting(root), second), "gateway", swanctl).errors, []);
+  }
+  // Nobody looks for them by their name.
+  const twin = other.authority({ subject: "/CN=root" });
+  assert.deepEqual(check(certified(trusting(other, below), trusting(other, twin))).errors, []);
 });
 
 test("what has not changed since the last reading has the same values, and what has, or complains, is read again", () => {
