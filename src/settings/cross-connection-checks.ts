@@ -2,7 +2,7 @@ import { type Place, type Problem, placeText, quoted } from "../failure.ts";
 import { endpointText } from "../ipsec/address.ts";
 import type { Certificate } from "../ipsec/certificate.ts";
 import { authoritiesIn } from "./authentication.ts";
-import { localIdentity, remoteIdentity } from "./identities.ts";
+import { certificateOf, localIdentity, remoteIdentity } from "./identities.ts";
 import type { Purpose, Values } from "./settings.ts";
 import { checkSharedInterfaces } from "./shared-interface-checks.ts";
 import { type Claim, findSharedNetworks } from "./shared-networks.ts";
@@ -24,6 +24,7 @@ export const crossConnectionChecks = (
       ...interfaceChecks(connections),
       ...checkSharedInterfaces(connections.map(({ values }) => values)),
       ...keyChecks(rendered),
+      ...peerCertificateChecks(rendered),
       ...rootChecks(rendered),
       ...networks.errors,
     ],
@@ -49,16 +50,29 @@ const keyChecks = (connections: readonly NamedConnection[]): readonly Problem[] 
       message: `its ends and their identities are those of ${first.name}, so nobody can tell the two apart`,
       hint: "put the networks of both into one connection, or give one end another identity",
     })),
-    ...differing(connections, ["IPSEC_PSK", "IPSEC_LOCALID", "IPSEC_REMOTEID"], identities, (first) => ({
-      message: `its key is not that of ${first.name}, though its identities are, by which a key is found`,
-      hint: "one pair of identities has one key",
-    })),
-    ...differing(inMainMode, ["IPSEC_PSK", "IPSEC_LOCALIP", "IPSEC_REMOTEIP"], ends, (first) => ({
+    ...differing(
+      connections,
+      ["IPSEC_PSK", "IPSEC_LOCALID", "IPSEC_REMOTEID"],
+      pskOf,
+      identities,
+      (first) => ({
+        message: `its key is not that of ${first.name}, though its identities are, by which a key is found`,
+        hint: "one pair of identities has one key",
+      }),
+    ),
+    ...differing(inMainMode, ["IPSEC_PSK", "IPSEC_LOCALIP", "IPSEC_REMOTEIP"], pskOf, ends, (first) => ({
       message: `its key is not that of ${first.name}, though its ends are, by which IKEv1 finds a key (RFC 2409 §5.4)`,
       hint: "use IKEv2, or one key for both",
     })),
   ];
 };
+
+/** strongSwan takes the first that it has for an identity and a kind of key (get_pretrusted_cert() in credential_manager.c). */
+const peerCertificateChecks = (connections: readonly NamedConnection[]): readonly Problem[] =>
+  differing(connections, ["IPSEC_REMOTE_CERT", "IPSEC_REMOTEID"], pinnedOf, pinnedIdentity, (first) => ({
+    message: `its IPSEC_REMOTE_CERT is not that of ${first.name}, though its peer has the same identity, by which a certificate is found`,
+    hint: "give both the certificate that the peer has now",
+  }));
 
 /**
  * ipsec.conf(5) names the root of a connection by its subject, and strongSwan takes any CA that has it, of whichever
@@ -135,28 +149,40 @@ const repeated = (
   });
 };
 
-/** Complains of each connection that shares the key with an earlier one and has another pre-shared key. */
+/** Complains of each connection that shares the key with an earlier one and has another credential, told by its bytes. */
 const differing = (
   connections: readonly NamedConnection[],
   variables: readonly VariableName[],
+  credentialOf: (values: Values) => Uint8Array | undefined,
   keyOf: (values: Values) => string | undefined,
   describe: (first: NamedConnection) => Described,
 ): readonly Problem[] => {
-  const seen = new Map<string, NamedConnection>();
+  const seen = new Map<string, { readonly first: NamedConnection; readonly credential: Uint8Array }>();
   return connections.flatMap((connection) => {
     const key = keyOf(connection.values);
-    const { IPSEC_AUTH: method, IPSEC_PSK: psk } = connection.values;
-    if (key === undefined || method !== "psk" || psk === undefined) return [];
-    const first = seen.get(key) ?? connection;
-    seen.set(key, first);
-    return sameBytes(first.values, connection.values)
+    const credential = credentialOf(connection.values);
+    if (key === undefined || credential === undefined) return [];
+    const known = seen.get(key) ?? { first: connection, credential };
+    seen.set(key, known);
+    return Buffer.compare(known.credential, credential) === 0
       ? []
-      : [problemOf(connection, variables, describe(first))];
+      : [problemOf(connection, variables, describe(known.first))];
   });
 };
 
-const sameBytes = ({ IPSEC_PSK: one }: Values, { IPSEC_PSK: other }: Values): boolean =>
-  one !== undefined && other !== undefined && Buffer.compare(one.reveal(), other.reveal()) === 0;
+const pskOf = ({ IPSEC_AUTH: method, IPSEC_PSK: psk }: Values): Uint8Array | undefined =>
+  method === "psk" ? psk?.reveal() : undefined;
+
+const pinnedOf = (values: Values): Uint8Array | undefined => certificateOf(values, "IPSEC_REMOTE_CERT")?.der;
+
+/** In lower case, since strongSwan compares names so. */
+const pinnedIdentity = (values: Values): string | undefined => {
+  const identity = remoteIdentity(values);
+  const kind = certificateOf(values, "IPSEC_REMOTE_CERT")?.publicKey.asymmetricKeyType;
+  return identity === undefined || identity.kind === "any"
+    ? undefined
+    : `${kind} ${identity.kind} ${identity.text.toLowerCase()}`;
+};
 
 /**
  * Where neither routes nor the ends of an interface tell, the networks alone decide which tunnel a packet takes: without

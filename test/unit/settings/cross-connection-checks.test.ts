@@ -196,6 +196,30 @@ test("two CAs of one name cannot be told apart in ipsec.conf, whichever of them 
   assert.deepEqual(check(certified(trusting(other, below), trusting(other, twin))).errors, []);
 });
 
+test("a peer's identity has one certificate of a kind, if that itself is trusted", () => {
+  using pki = createPki();
+  const root = pki.root("/CN=root");
+  const own = ownedBy(root.issue({ subject: "/CN=moon" }));
+  const sun = { subject: "/CN=sun" };
+  const [former, present] = [root.issue(sun), root.issue(sun)];
+  const pinning = ({ certificate }: Issued, identity = "") => ({
+    ...own,
+    IPSEC_REMOTE_CERT: certificate,
+    IPSEC_REMOTEID: identity,
+  });
+  const refused =
+    "site.yaml:2: connections.c1: its IPSEC_REMOTE_CERT is not that of c0, though its peer has the same identity, by which a certificate is found";
+  for (const identity of ["", "CN=sun", "CN=SUN"])
+    assert.deepEqual(check(certified(pinning(former), pinning(present, identity))).errors, [refused]);
+  for (const second of [
+    pinning(former),
+    pinning(root.issue({ subject: "/CN=mars" })),
+    pinning(root.issue({ ...sun, kind: "rsa" })),
+    { ...own, IPSEC_CA_CERT: root.certificate, IPSEC_REMOTEID: "CN=sun" },
+  ])
+    assert.deepEqual(check(certified(pinning(former), second)).errors, []);
+});
+
 test("what has not changed since the last reading has the same values, and what has, or complains, is read again", () => {
   const memory = createSettingsMemory();
   const read = (connections: Readonly<Record<string, Variables>>, environment: Variables = {}) => {
