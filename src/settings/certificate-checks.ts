@@ -20,7 +20,8 @@ export const checkCertificates = (values: Values, context: Context, collect: Col
   checkWhatIsGiven(values, context, collect);
   if (values.IPSEC_AUTH !== "pubkey") return;
   for (const name of certificateVariables) {
-    for (const certificate of values[name] ?? []) checkCertificate(name, certificate, context, collect);
+    const all = values[name] ?? [];
+    for (const certificate of all) checkCertificate(name, certificate, all, context, collect);
   }
   checkPrivateKey(values, context, collect);
   checkChain(values, context, collect);

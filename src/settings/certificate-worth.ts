@@ -1,24 +1,31 @@
 import type { KeyObject } from "node:crypto";
 import { quoted } from "../failure.ts";
-import type { Certificate } from "../ipsec/certificate.ts";
+import { type Certificate, isSameAuthority } from "../ipsec/certificate.ts";
 import type { Identity } from "../ipsec/identity.ts";
 import type { Collector, Context } from "./cross-checks.ts";
 import { identitiesIn } from "./identities.ts";
 import type { VariableName } from "./variables.ts";
 
-/** What a certificate is worth by itself: whether it is valid now and for a while, and how hard it is to forge. */
+/**
+ * What a certificate is worth by itself: whether it is valid now and for a while, and how hard it is to forge. Of those
+ * beside it in its file matters only whether the connection can do without it.
+ */
 export const checkCertificate = (
   name: VariableName,
   certificate: Certificate,
+  beside: readonly Certificate[],
   { nameOf, now }: Context,
   { error, warn }: Collector,
 ): void => {
   const what = `${nameOf(name)}: the certificate ${nameFor(certificate)}`;
   const { notBefore, notAfter, isSelfSigned, publicKey, weakSignature } = certificate;
   const daysLeft = Math.floor((notAfter.getTime() - now.getTime()) / millisecondsADay);
-  const renewal = "have it renewed, and check the clock of this host (date -u)";
-  if (notAfter < now) error([name], `${what} has expired on ${day(notAfter)}`, renewal);
-  else if (notBefore > now) error([name], `${what} is not valid before ${day(notBefore)}`, renewal);
+  const [tell, remedy] =
+    name === "IPSEC_CA_CERT" && isDispensable(certificate, beside, now)
+      ? [warn, "leave it out, unless the clock of this host is wrong (date -u); another root there is valid"]
+      : [error, "have it renewed, and check the clock of this host (date -u)"];
+  if (notAfter < now) tell([name], `${what} has expired on ${day(notAfter)}`, remedy);
+  else if (notBefore > now) tell([name], `${what} is not valid before ${day(notBefore)}`, remedy);
   else if (daysLeft < 30)
     warn(
       [name],
@@ -44,6 +51,16 @@ export const shown = (identity: Identity): string => quoted(identity.kind === "a
 export const nameFor = (certificate: Certificate): string => {
   const [first] = identitiesIn(certificate);
   return first === undefined ? `with SHA-256 ${certificate.fingerprint}` : shown(first);
+};
+
+/** Not where it is the same root as the valid one: strongSwan may take either as the issuer, and then judges it by its dates. */
+const isDispensable = (certificate: Certificate, beside: readonly Certificate[], now: Date): boolean => {
+  const valid = beside.filter(
+    ({ isSelfSigned, isAuthority, notBefore, notAfter }) =>
+      isSelfSigned && isAuthority && notBefore <= now && notAfter >= now,
+  );
+  const isRival = certificate.isSelfSigned && valid.some((root) => isSameAuthority(root, certificate));
+  return valid.length > 0 && !isRival;
 };
 
 const millisecondsADay = 86_400_000;

@@ -39,7 +39,12 @@ export type Authority = Issued & {
 
 /** A directory in which `openssl ca` does all the work; removed with `[Symbol.dispose]`. */
 export const createPki = (): {
-  readonly root: (subject: string, kind?: KeyKind, valid?: IssueRequest["valid"]) => Authority;
+  readonly root: (
+    subject: string,
+    kind?: KeyKind,
+    valid?: IssueRequest["valid"],
+    privateKey?: string,
+  ) => Authority;
   readonly [Symbol.dispose]: () => void;
 } => {
   const directory = mkdtempSync(join(tmpdir(), "vnf-ipsec-pki-"));
@@ -51,12 +56,14 @@ export const createPki = (): {
     return folder;
   };
   return {
-    root: (subject, kind = "ecdsa", valid = undefined) => {
+    root: (subject, kind = "ecdsa", valid = undefined, privateKey = undefined) => {
       const folder = newFolder();
-      makeKey(join(folder, "ca.key"), kind);
+      const key = join(folder, "ca.key");
+      if (privateKey === undefined) makeKey(key, kind);
+      else writeFileSync(key, privateKey);
       prepare(folder);
       const request = { subject, isAuthority: true, ...(valid === undefined ? {} : { valid }) };
-      sign(folder, request, join(folder, "ca.key"), join(folder, "ca.crt"), true);
+      sign(folder, request, key, join(folder, "ca.crt"), true);
       return authorityIn(folder, newFolder);
     },
     [Symbol.dispose]: () => rmSync(directory, { recursive: true, force: true }),

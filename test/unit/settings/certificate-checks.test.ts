@@ -173,6 +173,37 @@ test("a certificate that has expired, or is not valid yet, is refused; one that 
   assert.match(soon.warnings[0]?.message ?? "", /expires in 2[45] days, on/);
 });
 
+test("a CA that is not valid now only warns beside a root that is, unless both are one root", () => {
+  const hours = (from: number, until: number) => ({
+    from: new Date(Date.now() + from * 3_600_000),
+    until: new Date(Date.now() + until * 3_600_000),
+  });
+  const swanctl = (...pems: readonly string[]) => ({
+    IPSEC_BACKEND: "swanctl",
+    IPSEC_CA_CERT: pems.join(""),
+  });
+  const subject = "/C=DE/O=Example/CN=root";
+  for (const [valid, message] of [
+    [hours(-48, -24), /^IPSEC_CA_CERT: the certificate "C.*" has expired on /],
+    [hours(24, 48), /^IPSEC_CA_CERT: the certificate "C.*" is not valid before /],
+  ] as const) {
+    const other = pki.root("/CN=other", "ecdsa", valid);
+    const below = root.issue({ subject: "/CN=below", isAuthority: true, valid });
+    for (const { certificate } of [other, below]) {
+      const { errors, warnings } = parse(moon, swanctl(root.certificate, certificate));
+      assert.deepEqual(errors, []);
+      assert.match(warnings[0]?.message ?? "", message);
+      assert.match(warnings[0]?.hint ?? "", /^leave it out/);
+    }
+    refuses(parse(moon, swanctl(other.certificate)), "IPSEC_CA_CERT", message);
+    const { privateKey } = root;
+    const former = pki.root(subject, "ecdsa", valid, privateKey);
+    refuses(parse(moon, swanctl(root.certificate, former.certificate)), "IPSEC_CA_CERT", message);
+    const own = root.issue({ subject: "/CN=own", valid });
+    refuses(parse(own, swanctl(root.certificate)), "IPSEC_CERT", /./);
+  }
+});
+
 test("the identity is the subject, as the certificate encodes it, where none is given", () => {
   const { IPSEC_LOCALID: identity } = connectionOf(parse(moon, { IPSEC_LOCALIP: "%any" }));
   assert.ok(identity.kind === "dn");
