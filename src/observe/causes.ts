@@ -152,9 +152,10 @@ const table = {
   "psk-not-found": {
     scope: "ike",
     severity: "error",
-    variables: ["IPSEC_LOCALID", "IPSEC_REMOTEID", "IPSEC_PSK"],
+    variables: ["IPSEC_LOCALID", "IPSEC_REMOTEID", "IPSEC_PSK", "IPSEC_AUTH"],
     meaning: "no pre-shared key belongs to this pair of identities",
-    remedy: "make IPSEC_LOCALID and IPSEC_REMOTEID the identities that the two ends really use",
+    remedy:
+      "make IPSEC_LOCALID and IPSEC_REMOTEID the identities that the two ends really use, and IPSEC_AUTH the same at both",
   },
   "identity-mismatch": {
     scope: "ike",
@@ -166,9 +167,10 @@ const table = {
   "authentication-failed": {
     scope: "ike",
     severity: "error",
-    variables: ["IPSEC_PSK", "IPSEC_LOCALID", "IPSEC_REMOTEID"],
+    variables: ["IPSEC_PSK", "IPSEC_LOCALID", "IPSEC_REMOTEID", "IPSEC_AUTH"],
     meaning: "the peer rejected the pre-shared key or an identity; it does not say which",
-    remedy: "compare IPSEC_PSK, IPSEC_LOCALID and IPSEC_REMOTEID with the peer; its log tells which",
+    remedy:
+      "compare IPSEC_PSK, IPSEC_LOCALID, IPSEC_REMOTEID and IPSEC_AUTH with the peer; its log tells which",
   },
   "private-key-missing": {
     scope: "ike",

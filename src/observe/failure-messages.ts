@@ -335,6 +335,10 @@ export const failureMessages: readonly FailureMessage[] = [
     text: /^no trusted (?<keyType>\S+) public key found for '(?<remoteId>.*)'$/,
     group: "IKE",
     cause: "certificate-untrusted",
+    variables: ["IPSEC_CA_CERT", "IPSEC_REMOTE_CERT", "IPSEC_REMOTEID", "IPSEC_AUTH"],
+    meaning: "the peer signs, and no certificate of its identity is trusted",
+    remedy:
+      "set IPSEC_CA_CERT_FILE to the CA of the peer, and IPSEC_REMOTEID to an identity in its certificate; IPSEC_AUTH is the same at both ends",
   },
   {
     // IKEv1 names the kind of key that it looks for.

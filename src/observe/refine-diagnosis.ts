@@ -63,10 +63,10 @@ export const refineDiagnosis = (
 const signatureRefused = {
   cause: "authentication-failed",
   vague: true,
-  variables: ["IPSEC_CERT", "IPSEC_LOCALID", "IPSEC_REMOTEID"],
+  variables: ["IPSEC_CERT", "IPSEC_LOCALID", "IPSEC_REMOTEID", "IPSEC_AUTH"],
   meaning: "the peer rejected our certificate or an identity; it does not say which",
   remedy:
-    "the peer must trust the CA of IPSEC_CERT, and expect IPSEC_LOCALID and have IPSEC_REMOTEID; its log tells which it is",
+    "the peer must use certificates as well, trust the CA of IPSEC_CERT, expect IPSEC_LOCALID and have IPSEC_REMOTEID; its log tells which it is",
 } as const;
 
 const childRefused = { cause: "child-refused", vague: true } as const;

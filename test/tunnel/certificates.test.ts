@@ -48,6 +48,8 @@ type Setup = {
   /** As the peer's administrator writes them. */
   readonly peer?: {
     readonly version?: 1 | 2;
+    /** How it proves itself, and we must to it: a pre-shared key of its own instead of certificates. */
+    readonly auth?: "psk";
     readonly localId?: string;
     readonly remoteId?: string;
     readonly authority?: Authority;
@@ -99,7 +101,7 @@ const writePeer = async (lab: Lab, { sun = sunIssued, peer = {} }: Setup): Promi
 
 const peerText = (
   lab: Lab,
-  { version = 2, localId = sunId, remoteId = moonId }: NonNullable<Setup["peer"]>,
+  { version = 2, auth, localId = sunId, remoteId = moonId }: NonNullable<Setup["peer"]>,
 ): string =>
   `connections {
   site {
@@ -108,12 +110,12 @@ const peerText = (
     remote_addrs = ${lab.moon.address}
     proposals = aes192gcm16-aes128gcm16-prfsha256-ecp256-ecp521,aes192-sha256-modp3072
     local {
-      auth = pubkey
-      certs = sun.pem
+      auth = ${auth ?? "pubkey"}
+      ${auth === undefined ? "certs = sun.pem" : ""}
       id = "${localId}"
     }
     remote {
-      auth = pubkey
+      auth = ${auth ?? "pubkey"}
       id = "${remoteId}"
     }
     children {
@@ -123,6 +125,11 @@ const peerText = (
         esp_proposals = aes192gcm16-aes128gcm16-ecp256,aes192-sha256-modp3072
       }
     }
+  }
+}
+secrets {
+  ike-site {
+    secret = "${tunnelPsk}"
   }
 }
 `;
@@ -303,7 +310,25 @@ const identityRefusals: readonly Refusal[] = [
     peer: { authority: otherRoot },
     verdict: {
       cause: "authentication-failed",
-      variables: ["IPSEC_CERT", "IPSEC_LOCALID", "IPSEC_REMOTEID"],
+      variables: ["IPSEC_CERT", "IPSEC_LOCALID", "IPSEC_REMOTEID", "IPSEC_AUTH"],
+    },
+  },
+  {
+    title: "a certificate, by a peer that has a pre-shared key",
+    starts: "moon",
+    peer: { auth: "psk" },
+    verdict: {
+      cause: "authentication-failed",
+      variables: ["IPSEC_CERT", "IPSEC_LOCALID", "IPSEC_REMOTEID", "IPSEC_AUTH"],
+    },
+  },
+  {
+    title: "a pre-shared key, where we have certificates",
+    starts: "sun",
+    peer: { auth: "psk" },
+    verdict: {
+      cause: "psk-not-found",
+      variables: ["IPSEC_LOCALID", "IPSEC_REMOTEID", "IPSEC_PSK", "IPSEC_AUTH"],
     },
   },
 ];

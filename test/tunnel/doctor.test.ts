@@ -202,7 +202,10 @@ test("a wrong key is told as a matter of credentials, and appears in none of the
   const { of, find, results } = await examine(moon, environment);
   assert.deepEqual(of("failure"), ["credentials", "tunnel"]);
   assert.match(find("credentials").message, /^site: authentication-failed: /);
-  assert.match(find("credentials").hint ?? "", /look at IPSEC_PSK, IPSEC_LOCALID, IPSEC_REMOTEID$/);
+  assert.match(
+    find("credentials").hint ?? "",
+    /look at IPSEC_PSK, IPSEC_LOCALID, IPSEC_REMOTEID, IPSEC_AUTH$/,
+  );
   assertWithoutKey(JSON.stringify(results));
   const text = moon.gateway(environment, { args: ["doctor"] });
   assert.equal((await text.exited).exitCode, 1);

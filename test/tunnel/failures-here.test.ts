@@ -175,7 +175,7 @@ const mistakes: readonly Mistake[] = [
     title: "no secret for the two identities",
     secrets: "",
     cause: "psk-not-found",
-    variables: ["IPSEC_LOCALID", "IPSEC_REMOTEID", "IPSEC_PSK"],
+    variables: ["IPSEC_LOCALID", "IPSEC_REMOTEID", "IPSEC_PSK", "IPSEC_AUTH"],
   },
   {
     title: "a secret that cannot be read",

@@ -23,7 +23,7 @@ type Disagreement = {
   readonly responder?: Finding;
 };
 
-const refusedIdentity = ["IPSEC_PSK", "IPSEC_LOCALID", "IPSEC_REMOTEID"];
+const refusedIdentity = ["IPSEC_PSK", "IPSEC_LOCALID", "IPSEC_REMOTEID", "IPSEC_AUTH"];
 const wrongIdentity = ["IPSEC_REMOTEID", "IPSEC_LOCALID"];
 const refusedIke = ["IPSEC_IKECIPHER", "IPSEC_LOCALIP", "IPSEC_REMOTEIP", "IPSEC_KEYEXCHANGE"];
 

@@ -307,3 +307,15 @@ test("every cause says what is wrong and what to do, in one lower-case line", ()
       assert.match(text, /^[a-z`I]/, name);
     }
 });
+
+test("where the two ends may authenticate in different ways, the variable of that is named", () => {
+  for (const text of [
+    "13[IKE1] <site|1> no shared key found for 'moon.example' - 'sun.example'",
+    "16[IKE1] <site|1> no trusted RSA public key found for 'sun.example'",
+    "16[IKE1] <site|1> received AUTHENTICATION_FAILED notify error",
+  ]) {
+    const { variables, remedy } = diagnose(parseCharonLine(text)) ?? assert.fail();
+    assert.ok(variables.includes("IPSEC_AUTH"));
+    assert.match(remedy, /IPSEC_AUTH/);
+  }
+});

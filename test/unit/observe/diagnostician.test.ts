@@ -282,6 +282,7 @@ test("a refusal after a signature of ours is one of the certificate, not of a pr
     const [finding] = observe(createDiagnostician(), initiating("site"), proof, rejected);
     assert.equal(finding?.cause, "authentication-failed");
     assert.equal(finding?.variables[0], variable);
+    assert.equal(finding?.variables.at(-1), "IPSEC_AUTH");
   }
 });
 

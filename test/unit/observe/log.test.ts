@@ -109,7 +109,7 @@ test("pretty shows a failure with its cause, variables and hint below it, and no
   const plain = await record({ format: "pretty" }, (log) => log[level](fields, message));
   assert.match(
     plain,
-    /^\[\d\d:\d\d:\d\d\.\d{3}\] ERROR: IKE site: received AUTHENTICATION_FAILED notify error\n {4}authentication-failed \(IPSEC_PSK, IPSEC_LOCALID, IPSEC_REMOTEID\): .*\n {4}hint: .*\n$/,
+    /^\[\d\d:\d\d:\d\d\.\d{3}\] ERROR: IKE site: received AUTHENTICATION_FAILED notify error\n {4}authentication-failed \(IPSEC_PSK, IPSEC_LOCALID, IPSEC_REMOTEID, IPSEC_AUTH\): .*\n {4}hint: .*\n$/,
   );
   assert.equal(stripVTControlCharacters(plain), plain);
   const coloured = await record({ format: "pretty", colour: true }, (log) => log[level](fields, message));
