@@ -5,6 +5,7 @@ import { isCrossSigned } from "./authentication.ts";
 import { checkCertificate, nameFor, shown } from "./certificate-worth.ts";
 import type { Collector, Context } from "./cross-checks.ts";
 import {
+  bytesToWrite,
   certificateOf,
   confirmedBy,
   identitiesIn,
@@ -246,11 +247,14 @@ const checkIdentities = (
     if (isMatchedBy(certificate, identity)) continue;
     error(
       [name, source],
-      `${name}=${shown(identity)} ${absence[identity.kind] ?? "is not"} in the certificate of ${nameOf(source)}, which has ${names.map(shown).join(", ") || "no name"}`,
+      `${name}=${shown(identity)} ${absence[identity.kind] ?? "is not"} in the certificate of ${nameOf(source)}, which has ${names.map(toTake).join(", ") || "no name"}`,
       `take one of these, or leave ${name} out for the first`,
     );
   }
 };
+
+/** Bytes are shown to their end, since a part of them is of no use. */
+const toTake = (identity: Identity): string => bytesToWrite(identity) ?? shown(identity);
 
 const absence: Partial<Record<Identity["kind"], string>> = {
   // strongSwan would take the subject in its place (build_auth_cfg() in stroke_config.c, peer_sn() in vici_config.c).

@@ -1,6 +1,6 @@
 import type { Certificate } from "../ipsec/certificate.ts";
 import { type Attribute, decodeName, readName, sameName } from "../ipsec/distinguished-name.ts";
-import { type Identity, identityOfEndpoint } from "../ipsec/identity.ts";
+import { fitsVici, type Identity, identityOfEndpoint, parseIdentity } from "../ipsec/identity.ts";
 import type { Values } from "./settings.ts";
 
 /** As whom this end presents itself; undefined where nothing tells. */
@@ -27,6 +27,13 @@ export const identitiesIn = ({
   hasEmptySubject,
   alternativeNames,
 }: Certificate): readonly Identity[] => [...(hasEmptySubject ? [] : [subject]), ...alternativeNames];
+
+/** The bytes of a subject, as a variable takes them, where its text is not read as the same; undefined where it is. */
+export const bytesToWrite = (identity: Identity): string | undefined => {
+  if (identity.kind !== "dn" || identity.encoded === undefined || !fitsVici(identity)) return undefined;
+  const parsed = parseIdentity(identity.text);
+  return parsed.ok && isSame(identity, parsed.value) ? undefined : `asn1dn:#${identity.encoded}`;
+};
 
 export const certificateOf = (
   values: Values,

@@ -271,6 +271,26 @@ test("a subject is known by its text as people and openssl write it, and by its 
   );
 });
 
+test("the names that a refusal offers are accepted where they are taken", () => {
+  for (const subject of [
+    "/businessCategory=Private/O=Example",
+    "/O=Example, Ltd./CN=Mönd",
+    "/O=x\u0007y/CN=moon",
+    `/businessCategory=Private${"/OU=unit".repeat(10)}`,
+  ]) {
+    const own = root.issue({ subject, alternativeNames: "DNS:moon.example.org" });
+    const [error] = parse(own, { IPSEC_LOCALID: "mars" }).errors;
+    const offered = /which has ("(?:[^"\\]|\\.)*"|asn1dn:#[0-9a-f]+), "moon.example.org"$/.exec(
+      error?.message ?? "",
+    )?.[1];
+    const text = offered?.startsWith('"') ? JSON.parse(offered) : offered;
+    assert.deepEqual(
+      connectionOf(parse(own, { IPSEC_LOCALID: text })).IPSEC_LOCALID,
+      connectionOf(parse(own)).IPSEC_LOCALID,
+    );
+  }
+});
+
 test("a subject too long for vici is refused with swanctl, unless a shorter name is taken", () => {
   const units = [60, 61, 62].map((length) => `/OU=${"ü".repeat(length)}`).join("");
   const own = root.issue({ subject: `${units}/CN=moon`, alternativeNames: "DNS:moon.example.org" });
