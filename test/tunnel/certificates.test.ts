@@ -288,6 +288,12 @@ const refusals: readonly Refusal[] = (["moon", "sun"] as const).flatMap((starts)
     verdict: { cause: "certificate-status-unknown", variables: ["IPSEC_REVOCATION"] },
   },
   {
+    title: "a certificate whose key may sign certificates alone",
+    starts,
+    sun: root.issue({ subject: subjects.sun, isAuthority: true }),
+    verdict: { cause: "certificate-untrusted", variables: [] },
+  },
+  {
     title: "a certificate that has taken the place of the one that we have of the peer",
     starts,
     files: { "peer.pem": formerSun.certificate },
