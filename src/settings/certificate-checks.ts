@@ -253,8 +253,10 @@ const checkIdentities = (
   }
 };
 
-/** Bytes are shown to their end, since a part of them is of no use. */
-const toTake = (identity: Identity): string => bytesToWrite(identity) ?? shown(identity);
+/** Shown to its end, since a part of it is of no use; the text of a subject has no character that cannot be printed. */
+const toTake = (identity: Identity): string =>
+  bytesToWrite(identity) ??
+  (identity.kind === "dn" && fitsVici(identity) ? JSON.stringify(identity.text) : shown(identity));
 
 const absence: Partial<Record<Identity["kind"], string>> = {
   // strongSwan would take the subject in its place (build_auth_cfg() in stroke_config.c, peer_sn() in vici_config.c).

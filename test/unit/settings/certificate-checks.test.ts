@@ -277,6 +277,7 @@ test("the names that a refusal offers are accepted where they are taken", () => 
     "/O=Example, Ltd./CN=Mönd",
     "/O=x\u0007y/CN=moon",
     `/businessCategory=Private${"/OU=unit".repeat(10)}`,
+    `${"/OU=unit".repeat(10)}/CN=moon`,
   ]) {
     const own = root.issue({ subject, alternativeNames: "DNS:moon.example.org" });
     const [error] = parse(own, { IPSEC_LOCALID: "mars" }).errors;
