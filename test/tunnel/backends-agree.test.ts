@@ -40,7 +40,8 @@ after(async () => {
   for (const vici of [stroke, swanctl]) vici?.close();
   for (const daemon of daemons) {
     if (daemon.exitCode !== null || daemon.signalCode !== null) continue;
-    daemon.kill("SIGKILL");
+    // starter ends its charon, and kills it after eight seconds (starter.c, invokecharon.c).
+    daemon.kill("SIGTERM");
     await once(daemon, "exit");
   }
   await rm(directory, { recursive: true, force: true });
