@@ -1,11 +1,11 @@
 import type { RunProgram } from "../host/run-program.ts";
 import { type Address, type Endpoint, parseRemoteEndpoint } from "../ipsec/address.ts";
+import { networkOfHost } from "../ipsec/network.ts";
 import type { Values } from "../settings/settings.ts";
 import type { GatewayStatus } from "../status/status-schema.ts";
 import { checkFirewall, type Ends } from "./check-firewall.ts";
 import { checkPeer, type PeerRequest } from "./check-peer.ts";
 import { type CheckResult, result } from "./check-result.ts";
-import { hostNetwork } from "./host-network.ts";
 import type { Link } from "./list-links.ts";
 import type { Ruleset } from "./ruleset.ts";
 
@@ -63,8 +63,8 @@ const endsOf = (
   const own = local.kind === "address" ? local.address : undefined;
   return {
     family: remote?.family ?? own?.family ?? "ipv4",
-    local: own && hostNetwork(own.text),
-    remote: remote && hostNetwork(remote.text),
+    local: own && networkOfHost(own),
+    remote: remote && networkOfHost(remote),
     device,
     plainEsp,
     onlyAnswers,

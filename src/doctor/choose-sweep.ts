@@ -1,10 +1,10 @@
+import { ethernetMtu } from "../gateway/path-mtu.ts";
 import type { RunProgram } from "../host/run-program.ts";
 import type { Address } from "../ipsec/address.ts";
-import { overlaps } from "../ipsec/network.ts";
+import { networkOfHost, overlaps } from "../ipsec/network.ts";
 import type { GatewayStatus } from "../status/status-schema.ts";
 import type { MtuRequest } from "./check-mtu.ts";
 import { type CheckResult, result } from "./check-result.ts";
-import { hostNetwork } from "./host-network.ts";
 import type { Link } from "./list-links.ts";
 import { lookUpRoute } from "./look-up-route.ts";
 import type { Pair } from "./protected-traffic.ts";
@@ -26,8 +26,7 @@ export const chooseSweep = async (
   if (target === undefined) {
     return skipped("nobody is known beyond the tunnel that answers pings", "name one with --target ADDRESS");
   }
-  const own = hostNetwork(target.text);
-  const fitting = own === undefined ? [] : pairs.filter(({ remote }) => overlaps(remote, own));
+  const fitting = pairs.filter(({ remote }) => overlaps(remote, networkOfHost(target)));
   const pair = fitting.find(({ virtual }) => virtual !== undefined) ?? fitting[0];
   if (pair === undefined)
     return skipped(`${target.text} is in none of the peer's networks`, "name an address of IPSEC_REMOTENET");
@@ -53,7 +52,6 @@ export const chooseSweep = async (
   };
 };
 
-const ethernetMtu = 1500;
 /** Of jumbo frames; the loopback's would only cost time. */
 const largestMtu = 9000;
 
@@ -63,7 +61,4 @@ const skipped = (message: string, hint?: string): CheckResult => result("mtu", "
 const sourceFor = (pairs: readonly Pair[], links: readonly Link[]): Address | undefined =>
   links
     .flatMap(({ addresses }) => addresses)
-    .find(({ text }) => {
-      const own = hostNetwork(text);
-      return own !== undefined && pairs.some(({ local }) => local.prefixLength > 0 && overlaps(local, own));
-    });
+    .find((own) => pairs.some(({ local }) => local.prefixLength > 0 && overlaps(local, networkOfHost(own))));

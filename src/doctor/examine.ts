@@ -6,7 +6,7 @@ import type { Gateway } from "../gateway/gateway.ts";
 import { packetTable } from "../host/packet-table.ts";
 import type { RunProgram } from "../host/run-program.ts";
 import type { Address } from "../ipsec/address.ts";
-import { overlaps } from "../ipsec/network.ts";
+import { networkOfHost, overlaps } from "../ipsec/network.ts";
 import type { Settings } from "../settings/settings.ts";
 import { checkClock } from "./check-clock.ts";
 import { checkEnds, type EndsRequest, endsOfMounted, endsOfVariables } from "./check-ends.ts";
@@ -24,7 +24,6 @@ import { checkMtu, type MtuRequest } from "./check-mtu.ts";
 import { checkForwarding, checkTranslation, type ProtectedTraffic } from "./check-protected-traffic.ts";
 import type { CheckResult } from "./check-result.ts";
 import { chooseSweep } from "./choose-sweep.ts";
-import { hostNetwork } from "./host-network.ts";
 import { type Link, listLinks } from "./list-links.ts";
 import type { GatewayLook } from "./look-at-gateway.ts";
 import { lookUpRoute } from "./look-up-route.ts";
@@ -142,8 +141,8 @@ const segmentInForce = (
   { family, target, virtual }: MtuRequest,
   { planned, rules, dataplane }: Subject,
 ): number | undefined => {
-  const host = hostNetwork(target);
-  if (host === undefined || !rules.ruleset?.some(({ table }) => table === packetTable)) return undefined;
+  const host = networkOfHost({ family, text: target });
+  if (!rules.ruleset?.some(({ table }) => table === packetTable)) return undefined;
   const sizes = (planned?.gateway.packetRules ?? [])
     .filter(({ interfaceName }) => interfaceName === virtual?.name)
     .filter(({ remoteNetworks }) => remoteNetworks.some((remote) => overlaps(remote, host)))

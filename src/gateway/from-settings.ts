@@ -20,17 +20,22 @@ import {
 } from "./virtual-interface.ts";
 
 /** Builds the model from checked settings, and from what is known of the ways to the peers. */
-export const buildGateway = (settings: Settings, pathMtu: PathMtu = usualPathMtu): Gateway => ({
-  connections: settings.connections.map(buildConnection),
-  virtualInterfaces: buildVirtualInterfaces(settings, pathMtu),
-  hostRoutes: settings.tunnels.flatMap(buildHostRoutes),
-  packetRules: settings.tunnels.flatMap((values) =>
-    packetRulesFor(values, buildVirtualInterface(values, pathMtu), pathMtu),
-  ),
-  interfaces: settings.gateway.IPSEC_INTERFACES ?? [],
-  revocation: settings.gateway.IPSEC_REVOCATION,
-  debug: settings.gateway.DEBUG,
-});
+export const buildGateway = (settings: Settings, pathMtu: PathMtu = usualPathMtu): Gateway => {
+  const { gateway, connections, tunnels } = settings;
+  const interfaces = tunnels.map((values) => buildVirtualInterface(values, pathMtu));
+  const peers = tunnels.map(({ IPSEC_REMOTEIP: peer }) => peer);
+  return {
+    connections: connections.map(buildConnection),
+    virtualInterfaces: joinInterfaces(interfaces.flatMap((one) => one ?? [])).map((one) =>
+      withPeersTaken(one, peers),
+    ),
+    hostRoutes: tunnels.flatMap(buildHostRoutes),
+    packetRules: tunnels.flatMap((values, index) => packetRulesFor(values, interfaces[index], pathMtu)),
+    interfaces: gateway.IPSEC_INTERFACES ?? [],
+    revocation: gateway.IPSEC_REVOCATION,
+    debug: gateway.DEBUG,
+  };
+};
 
 const buildConnection = memoized(
   (values: ConnectionSettings): Connection => ({
@@ -106,12 +111,6 @@ const buildChild = (
     onTraffic: canInitiate && (start === "route" || start === "route,start"),
     atOnce: canInitiate && (start === "start" || start === "route,start"),
   };
-};
-
-const buildVirtualInterfaces = ({ tunnels }: Settings, pathMtu: PathMtu): readonly VirtualInterface[] => {
-  const peers = tunnels.map(({ IPSEC_REMOTEIP: peer }) => peer);
-  const wanted = tunnels.flatMap((values) => buildVirtualInterface(values, pathMtu) ?? []);
-  return joinInterfaces(wanted).map((one) => withPeersTaken(one, peers));
 };
 
 const buildVirtualInterface = (values: Values, pathMtu: PathMtu): VirtualInterface | undefined => {

@@ -54,7 +54,8 @@ export const interfaceNames = (
 /** What of a CHILD SA ties it to an interface. */
 type Tie = { readonly mark?: number; readonly interfaceId?: number };
 
-const tieText = ({ mark, interfaceId }: Tie): string => `${mark} ${interfaceId}`;
+/** The same for those that are tied to the same one, or to none. */
+export const tieText = ({ mark, interfaceId }: Tie): string => `${mark} ${interfaceId}`;
 
 /**
  * Those of one name as one, which has all their addresses, routes and peers, and the smallest MTU. The settings have

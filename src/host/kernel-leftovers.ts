@@ -1,5 +1,7 @@
-import type { ChildSa, Gateway } from "../gateway/gateway.ts";
+import type { Gateway } from "../gateway/gateway.ts";
+import { tieText } from "../gateway/virtual-interface.ts";
 import { isDefaultRoute, type Network, overlaps, parseNetwork } from "../ipsec/network.ts";
+import { pairsOf } from "../ipsec/network-pairs.ts";
 import type { Log } from "../observe/log.ts";
 import type { RunProgram } from "./run-program.ts";
 import { type Argv, pasteable } from "./step.ts";
@@ -60,9 +62,7 @@ const routingLeftovers = (
 const policyLeftovers = (text: string, gateway: Gateway): readonly Argv[] => {
   const pairs = gateway.connections.flatMap(({ children }) =>
     children.flatMap((child) =>
-      child.localNetworks.flatMap((local) =>
-        child.remoteNetworks.map((remote) => ({ local, remote, tie: tieText(child) })),
-      ),
+      pairsOf(child.localNetworks, child.remoteNetworks).map((pair) => ({ ...pair, tie: tieText(child) })),
     ),
   );
   const isOurs = (source: Network, destination: Network, tieFound: string): boolean =>
@@ -105,9 +105,6 @@ const policyLeftovers = (text: string, gateway: Gateway): readonly Argv[] => {
 
 /** The mask of a mark that charon installs for a VTI. */
 const wholeMark = "0xffffffff";
-
-const tieText = ({ mark, interfaceId }: Pick<ChildSa, "mark" | "interfaceId">): string =>
-  `${mark} ${interfaceId}`;
 
 /** Everything is part of everything only. */
 const isPart = (found: Network, ours: Network): boolean =>

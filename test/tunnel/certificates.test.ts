@@ -302,6 +302,12 @@ const refusals: readonly Refusal[] = (["moon", "sun"] as const).flatMap((starts)
   },
 ]);
 
+/** Who is refused is not told why. */
+const refusedByPeer: Verdict = {
+  cause: "authentication-failed",
+  variables: ["IPSEC_CERT", "IPSEC_LOCALID", "IPSEC_REMOTEID", "IPSEC_AUTH"],
+};
+
 const identityRefusals: readonly Refusal[] = [
   {
     title: "a certificate of somebody else below the same CA",
@@ -314,19 +320,13 @@ const identityRefusals: readonly Refusal[] = [
     title: "our certificate, by a peer that knows another CA",
     starts: "moon",
     peer: { authority: otherRoot },
-    verdict: {
-      cause: "authentication-failed",
-      variables: ["IPSEC_CERT", "IPSEC_LOCALID", "IPSEC_REMOTEID", "IPSEC_AUTH"],
-    },
+    verdict: refusedByPeer,
   },
   {
     title: "a certificate, by a peer that has a pre-shared key",
     starts: "moon",
     peer: { auth: "psk" },
-    verdict: {
-      cause: "authentication-failed",
-      variables: ["IPSEC_CERT", "IPSEC_LOCALID", "IPSEC_REMOTEID", "IPSEC_AUTH"],
-    },
+    verdict: refusedByPeer,
   },
   {
     title: "a pre-shared key, where we have certificates",
